@@ -1,0 +1,131 @@
+package latch
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Limits are the settings of the guard; 0 = no limit.
+type Limits struct {
+	MaxRelatches           int
+	MaxRelatchPercent      int // of the mappings, from 100 mappings on
+	MaxLatches             int
+	MaxCustomersPerAccount int
+	MaxLostAccountsPercent int
+	MaxLostMappingsPercent int
+}
+
+// Use is what counts against the limits already: the effects of the last 24
+// hours over all runs, approved ones left out.
+type Use struct {
+	Relatches  int
+	Latches    int
+	PerAccount map[AccountID]int
+	Mappings   int // customers that are latched at all
+}
+
+// Trip is a limit that a plan would pass.
+type Trip struct {
+	Setting string // as in the configuration, "guard.max_relatches"
+	Limit   int    // the number in force, after a percentage was worked out
+	Used    int    // in the last 24 hours
+	Planned int
+	Account AccountID // for guard.max_customers_per_account
+}
+
+func (t Trip) String() string {
+	what := "relatches"
+	switch t.Setting {
+	case "guard.max_latches":
+		what = "first latches"
+	case "guard.max_customers_per_account":
+		what = "customers latched to account " + string(t.Account)
+	}
+	return fmt.Sprintf("%d %s planned and %d made in the last 24 hours would pass %s (%d)", t.Planned, what, t.Used, t.Setting, t.Limit)
+}
+
+// Guard marks the steps that have to wait for a person. When the plan together
+// with what was applied would pass a limit, all its steps of that kind are
+// held; the others go on. Approved steps neither count nor are held.
+//
+// ahead is what the rest of the queue is expected to add to this plan: a window
+// of a long queue is judged as a part of the whole.
+func Guard(steps []Step, use, ahead Use, l Limits) []Trip {
+	var trips []Trip
+	counts := func(s Step) bool { return s.Action != None && !s.Approved }
+	judge := func(t Trip, of func(Step) bool) {
+		for _, s := range steps {
+			if counts(s) && of(s) {
+				t.Planned++
+			}
+		}
+		if t.Limit <= 0 || t.Planned == 0 || t.Used+t.Planned <= t.Limit {
+			return
+		}
+		trips = append(trips, t)
+		for i := range steps {
+			if s := &steps[i]; counts(*s) && of(*s) && !s.Held {
+				s.Held, s.Detail = true, t.String()
+			}
+		}
+	}
+	setting, limit := relatchLimit(l, use.Mappings)
+	judge(Trip{Setting: setting, Limit: limit, Used: use.Relatches, Planned: ahead.Relatches},
+		func(s Step) bool { return s.Action == Relatch })
+	judge(Trip{Setting: "guard.max_latches", Limit: l.MaxLatches, Used: use.Latches, Planned: ahead.Latches},
+		func(s Step) bool { return s.Action == Latch })
+	for _, a := range targets(steps) {
+		judge(Trip{Setting: "guard.max_customers_per_account", Limit: l.MaxCustomersPerAccount, Used: use.PerAccount[a], Planned: ahead.PerAccount[a], Account: a},
+			func(s Step) bool { return s.To == a })
+	}
+	return trips
+}
+
+// relatchLimit is the lower of the two limits on relatches, and its setting.
+func relatchLimit(l Limits, mappings int) (string, int) {
+	setting, limit := "guard.max_relatches", l.MaxRelatches
+	if l.MaxRelatchPercent > 0 && mappings >= 100 {
+		if share := mappings * l.MaxRelatchPercent / 100; limit <= 0 || share < limit {
+			setting, limit = "guard.max_relatch_percent", max(share, 1)
+		}
+	}
+	return setting, limit
+}
+
+func targets(steps []Step) []AccountID {
+	var out []AccountID
+	for _, s := range steps {
+		if s.Action != None {
+			out = append(out, s.To)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Refusal is a pull or survey that would have lost more than the set share. It
+// is kept with a digest: when a person approves exactly this loss, the next
+// one that loses the same is taken.
+type Refusal struct {
+	Kind    string   `json:"kind"` // pull or survey
+	Digest  string   `json:"digest"`
+	Setting string   `json:"setting"`
+	Percent int      `json:"limitPercent"`
+	Had     int      `json:"had"`
+	Lost    int      `json:"lost"`
+	Sample  []string `json:"sample"` // some of what would be lost, at most 20
+}
+
+// TooMuchLost reports whether losing lost of had passes percent; 0 = no limit.
+func TooMuchLost(had, lost, percent int) bool {
+	return percent > 0 && lost > 0 && lost*100 > had*percent
+}
+
+// LossDigest names a loss by exactly what is lost.
+func LossDigest(kind string, ids []string) string {
+	lines := make([]string, len(ids))
+	for i, id := range ids {
+		lines[i] = id + "\n"
+	}
+	return digestLines(kind, lines)
+}

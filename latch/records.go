@@ -1,0 +1,114 @@
+package latch
+
+import "time"
+
+// Origin says how we know what a customer is latched to.
+type Origin string
+
+// The origins of a mapping.
+const (
+	OriginApplied  Origin = "applied"  // by us
+	OriginObserved Origin = "observed" // seen in Stax Bill
+)
+
+// Mapping is what a customer is latched to. The JSON names are a public
+// contract.
+type Mapping struct {
+	Customer CustomerID `json:"fusebillId"`
+	Account  AccountID  `json:"salesforceId"`
+	Since    time.Time  `json:"since"`
+	Origin   Origin     `json:"origin"`
+	Request  string     `json:"request,omitempty"`
+	// AccountState and MergedInto are what the index knows of the account;
+	// they are worked out when the mapping is shown.
+	AccountState AccountState `json:"accountState,omitempty"`
+	MergedInto   AccountID    `json:"mergedInto,omitempty"`
+}
+
+// Entry is one line of the history.
+type Entry struct {
+	ID       string          `json:"id"` // rises with time
+	At       time.Time       `json:"at"`
+	Kind     string          `json:"kind"` // an outcome, or accepted, observed, held, approved, unanswered
+	Customer CustomerID      `json:"fusebillId"`
+	Request  string          `json:"request,omitempty"`
+	Run      string          `json:"run,omitempty"`
+	From     AccountID       `json:"from,omitempty"`
+	To       AccountID       `json:"to,omitempty"`
+	Source   string          `json:"source,omitempty"`
+	By       string          `json:"by,omitempty"`
+	Detail   string          `json:"detail,omitempty"`
+	Approved bool            `json:"approved,omitempty"`
+	Evidence *AccountReading `json:"evidence,omitempty"`
+}
+
+// The kinds of history entries beside the outcomes.
+const (
+	KindAccepted   = "accepted"
+	KindObserved   = "observed"   // a survey or reading showed another account than the mapping
+	KindHeld       = "held"       // by the guard
+	KindApproved   = "approved"   // by a person
+	KindUnanswered = "unanswered" // a call whose answer was not seen
+)
+
+// Result is how a run ended.
+type Result string
+
+// The results of a run.
+const (
+	RunDone        Result = "done"
+	RunFailed      Result = "failed"
+	RunUnreachable Result = "unreachable" // a service could not be reached
+	RunLimited     Result = "limited"     // a service's limit is spent
+	RunCancelled   Result = "cancelled"   // latchd was told to stop
+)
+
+// Run is the record of one run. The JSON names are a public contract.
+type Run struct {
+	ID         string          `json:"id"` // a ULID
+	Trigger    string          `json:"trigger"`
+	StartedAt  time.Time       `json:"startedAt"`
+	FinishedAt time.Time       `json:"finishedAt,omitzero"`
+	Result     Result          `json:"result,omitempty"`
+	Error      string          `json:"error,omitempty"`
+	Accounts   AccountCounts   `json:"accounts"`
+	Customers  CustomerCounts  `json:"customers"`
+	Outcomes   map[Outcome]int `json:"outcomes"`
+	Pending    int             `json:"pending"`
+	Waiting    int             `json:"waiting"`
+	Held       int             `json:"held"`
+	Digest     string          `json:"digest,omitempty"` // of what is held, or of the pull or survey that was refused
+	Calls      CallCounts      `json:"calls"`
+	DryRun     bool            `json:"dryRun,omitempty"`
+	Full       bool            `json:"full,omitempty"`    // pull and survey were in full
+	Refused    *Refusal        `json:"refused,omitempty"` // a pull or survey that the guard refused
+}
+
+// AccountCounts is what a pull did to the index.
+type AccountCounts struct {
+	Known   int `json:"known"`
+	Added   int `json:"added"`
+	Deleted int `json:"deleted"`
+	Merged  int `json:"merged"`
+}
+
+// CustomerCounts is what a survey did to the mapping.
+type CustomerCounts struct {
+	Seen    int `json:"seen"`
+	Changed int `json:"changed"`
+}
+
+// CallCounts is the number of HTTP calls of a run.
+type CallCounts struct {
+	Salesforce       int            `json:"salesforce"`
+	StaxBill         int            `json:"staxbill"`
+	SalesforceByKind map[string]int `json:"salesforceByKind"`
+	StaxBillByKind   map[string]int `json:"staxbillByKind"`
+}
+
+// AccountChange is one account in a changes-only pull.
+type AccountChange struct {
+	Account  AccountID
+	State    AccountState // known, deleted or merged
+	Survivor AccountID
+}
