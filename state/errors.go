@@ -1,0 +1,81 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrNotFound says that there is no record of that id.
+	ErrNotFound = errors.New("not found")
+	// ErrClosed says that the Store was closed.
+	ErrClosed = errors.New("the state is closed")
+	// ErrOutcomeUnknown says that writing to the disk failed, now or earlier,
+	// so that nobody knows whether the operation happened: make no further
+	// call, stop, and resolve on the next start.
+	ErrOutcomeUnknown = errors.New("the state could not be written, so the outcome is unknown: stop latchd, mend the disk or free space, and start it again; it then reads what happened")
+)
+
+// LockedError says that another process has the state open.
+type LockedError struct {
+	Path   string
+	Holder string // "pid 123 (latchd) since 2026-01-02T03:04:05Z", or "unknown"
+}
+
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("the state %s is in use by another process: %s; stop it, or ask it over its socket", e.Path, e.Holder)
+}
+
+// DamagedError says that the file is no sound state.
+type DamagedError struct {
+	Path   string
+	Reason string
+	Hint   string
+}
+
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("the state %s is damaged: %s; %s", e.Path, e.Reason, e.Hint)
+}
+
+const damageHint = "keep a copy of the file for inspection and restore the last backup (latchd restore)"
+
+// NewerError says that a newer latchd wrote the file.
+type NewerError struct {
+	Path string
+	Have int // the schema of the file
+	Know int // the newest schema that this program knows
+}
+
+func (e *NewerError) Error() string {
+	return fmt.Sprintf("the state %s was written by a newer latchd (schema %d, this one knows %d): run that version, or restore a backup made by this one", e.Path, e.Have, e.Know)
+}
+
+// OpenError says that the file could not be opened, made or locked.
+type OpenError struct {
+	Path string
+	Hint string
+	Err  error
+}
+
+func (e *OpenError) Error() string {
+	s := fmt.Sprintf("open the state %s: %v", e.Path, e.Err)
+	if e.Hint != "" {
+		s += "; " + e.Hint
+	}
+	return s
+}
+
+func (e *OpenError) Unwrap() error { return e.Err }
+
+// UnknownDigestError says that no plan and no refusal has that digest.
+type UnknownDigestError struct {
+	Digest  string
+	Current string // what is held now; empty when nothing is
+}
+
+func (e *UnknownDigestError) Error() string {
+	if e.Current == "" {
+		return fmt.Sprintf("no plan has the digest %q, and nothing is held now", e.Digest)
+	}
+	return fmt.Sprintf("no plan has the digest %q; what is held now is %s", e.Digest, e.Current)
+}
