@@ -1,0 +1,20 @@
+// Package staxbill is the client of Stax Bill (formerly Fusebill): it latches a
+// customer to a Salesforce account, reads customers, and keeps within the
+// service's rate limits.
+//
+// It reports facts and decides nothing: whether a latch should be made, whether
+// to repeat it and what an answer means for a request is the syncer's business.
+// A latch is never repeated in here, since it has no idempotency key; what is
+// known of a failed one is its Fate. Reads are repeated a few times.
+//
+// Every HTTP call, each try of a read included, is paid for from the budget
+// that the service's own rate headers give, so that a key used by nobody else
+// never earns a 429.
+//
+// The syncer and cmd/latchd may import it; of latchd it imports only latch. It
+// keeps nothing on disk, and never puts the API key into an error or a log.
+//
+// The wire format is that of https://developer.staxbill.com/reference (named
+// "dev/" in comments). What is not documented there is not guessed: every
+// plausible answer is coped with.
+package staxbill

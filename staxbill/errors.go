@@ -1,0 +1,206 @@
+package staxbill
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"latchd/latch"
+)
+
+// Kind says what went wrong, as far as the next thing to do depends on it.
+type Kind int
+
+// The kinds of failures.
+const (
+	// Malformed is an answer that makes no sense: a 2xx that is not what was
+	// asked for, an HTML page, a page of customers that contradicts another.
+	Malformed Kind = iota + 1
+	// Auth is a key that Stax Bill does not take: 401, or the documented 400 for
+	// a key of a wrong format (dev/errors).
+	Auth
+	// NotFound is a 404.
+	NotFound
+	// Refused is any other 4xx.
+	Refused
+	// RateLimited is a 429.
+	RateLimited
+	// DailyBudget is a call that was not made since only the reserve of the
+	// day's calls is left; RetryAfter says when the day ends.
+	DailyBudget
+	// Transient is a 5xx, a failure of the network, a time-out.
+	Transient
+	// Cancelled is the caller's context having ended.
+	Cancelled
+)
+
+var kindNames = map[Kind]string{
+	Malformed: "malformed", Auth: "auth", NotFound: "not-found", Refused: "refused",
+	RateLimited: "rate-limited", DailyBudget: "daily-budget", Transient: "transient", Cancelled: "cancelled",
+}
+
+func (k Kind) String() string { return kindNames[k] }
+
+// Fate is what is known of a latch call that failed. It is empty on errors of
+// reads.
+type Fate int
+
+// The fates.
+const (
+	// FateNotSent is a call that can have had no effect: it was not made, or
+	// was turned away before Stax Bill looked at it (401, 429).
+	FateNotSent Fate = iota + 1
+	// FateRefused is a call that was answered with a 4xx: no effect.
+	FateRefused
+	// FateUnknown is a call that may have taken effect, or still may.
+	FateUnknown
+)
+
+func (f Fate) String() string {
+	switch f {
+	case FateNotSent:
+		return "not-sent"
+	case FateRefused:
+		return "refused"
+	case FateUnknown:
+		return "unknown"
+	}
+	return ""
+}
+
+// Detail is one element of Stax Bill's Errors list.
+type Detail struct{ Key, Value string }
+
+// Error is every failure that this package returns.
+type Error struct {
+	Kind     Kind
+	Op       string           // latch, customer, customers or survey
+	Customer latch.CustomerID // 0 where the call was not about one
+	Status   int              // 0 = no answer
+	Errors   []Detail         // what the service said, texts cut to 500 bytes
+	// RetryAfter is how long to wait before it makes sense to try again; 0 =
+	// not known.
+	RetryAfter time.Duration
+	Fate       Fate
+
+	err error
+}
+
+// As finds the Error in err's chain.
+func As(err error) (*Error, bool) {
+	var e *Error
+	ok := errors.As(err, &e)
+	return e, ok
+}
+
+func (e *Error) Unwrap() error { return e.err }
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("Stax Bill: ")
+	switch {
+	case e.Op == opLatch:
+		fmt.Fprintf(&b, "latching customer %d", e.Customer)
+	case e.Op == opCustomer:
+		fmt.Fprintf(&b, "reading customer %d", e.Customer)
+	case e.Op == opSurvey:
+		b.WriteString("surveying customers")
+	default:
+		b.WriteString("reading customers")
+	}
+	switch {
+	case e.Kind == DailyBudget:
+		b.WriteString(": the day's calls are spent up to the reserve")
+	case e.Status != 0:
+		fmt.Fprintf(&b, ": answered %d", e.Status)
+	}
+	for i, d := range e.Errors {
+		if i == maxDetailsShown {
+			fmt.Fprintf(&b, "; and %d more", len(e.Errors)-i)
+			break
+		}
+		b.WriteString(": ")
+		if d.Key != "" && d.Key != apiError {
+			b.WriteString(d.Key + ": ")
+		}
+		b.WriteString(d.Value)
+	}
+	if e.err != nil {
+		b.WriteString(": " + e.err.Error())
+	}
+	if e.RetryAfter > 0 {
+		fmt.Fprintf(&b, " (try again in %s)", e.RetryAfter.Round(time.Second))
+	}
+	return b.String()
+}
+
+const maxDetailsShown = 5
+
+// Unreachable reports whether the service could not be reached or did not
+// answer as itself: nothing about the request is wrong.
+func (e *Error) Unreachable() bool { return e.Kind == Transient }
+
+// Limited reports whether a limit of calls stands in the way.
+func (e *Error) Limited() bool { return e.Kind == RateLimited || e.Kind == DailyBudget }
+
+// Hint is what an operator can do, as a sentence; "" where there is nothing to
+// add to the error itself.
+func (e *Error) Hint() string {
+	switch e.Kind {
+	case Auth:
+		return "Check staxbill.api_key (Settings > Integrations > API Key in Stax Bill; making a new key ends the old one at once) and that staxbill.base_url is the environment that the key belongs to."
+	case NotFound:
+		if e.Op != opLatch {
+			return "Check staxbill.base_url: https://secure.fusebill.com/v1, or https://stg-secure.fusebill.com/v1 for older test accounts."
+		}
+	case RateLimited:
+		return "Somebody else uses this API key's calls too; give latchd a key of its own or lower staxbill.max_requests_per_minute."
+	case DailyBudget:
+		return "Wait for the day to end, or lower staxbill.daily_reserve_percent."
+	case Transient:
+		return "See https://status.staxbill.com and whether this machine reaches staxbill.base_url."
+	case Malformed:
+		return "Check that staxbill.base_url is Stax Bill's API and that no proxy answers in its place."
+	}
+	return ""
+}
+
+// Same reports whether both are the same refusal: a 4xx of the same status with
+// the same keys and texts, once ids and digits are left out of account.
+func (e *Error) Same(other *Error) bool {
+	if e == nil || other == nil || e.Status < 400 || e.Status >= 500 || e.Status != other.Status {
+		return false
+	}
+	return slices.EqualFunc(e.Errors, other.Errors, func(a, b Detail) bool {
+		return maskIDs(a.Key) == maskIDs(b.Key) && maskIDs(a.Value) == maskIDs(b.Value)
+	})
+}
+
+// maskIDs replaces every word that holds a digit by "#": ids, numbers, times.
+func maskIDs(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		end, digit := i, false
+		for end < len(s) && isWord(s[end]) {
+			digit = digit || s[end] >= '0' && s[end] <= '9'
+			end++
+		}
+		switch {
+		case digit:
+			b.WriteByte('#')
+		case end > i:
+			b.WriteString(strings.ToLower(s[i:end]))
+		default:
+			end = i + 1
+			b.WriteByte(s[i])
+		}
+		i = end
+	}
+	return b.String()
+}
+
+func isWord(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_'
+}
