@@ -1,0 +1,227 @@
+package config
+
+import (
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func oneOf(values ...string) func(string) string {
+	return func(s string) string {
+		if slices.Contains(values, s) {
+			return ""
+		}
+		return "is none of " + strings.Join(values, ", ")
+	}
+}
+
+func between(lo, hi int) func(string) string {
+	return func(s string) string {
+		if n, err := strconv.Atoi(s); err != nil || n < lo || n > hi {
+			return fmt.Sprintf("must be from %d to %d", lo, hi)
+		}
+		return ""
+	}
+}
+
+func within(lo, hi time.Duration) func(string) string {
+	return func(s string) string {
+		if d, err := time.ParseDuration(s); err != nil || d < lo || d > hi {
+			return fmt.Sprintf("must be from %s to %s", lo, hi)
+		}
+		return ""
+	}
+}
+
+func isAbsolute(s string) string {
+	if !filepath.IsAbs(s) {
+		return "must be a path from the root, such as /var/lib/latchd/…"
+	}
+	return ""
+}
+
+func isFolder(s string) string { return isAbsolute(s) }
+
+func isZone(s string) string {
+	if _, err := time.LoadLocation(s); err != nil || s == "Local" {
+		return "is no time zone of the IANA list, such as UTC or Europe/Berlin"
+	}
+	return ""
+}
+
+var (
+	versionForm = regexp.MustCompile(`^[0-9]{2,3}\.0$`)
+	fieldForm   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,79}$`)
+)
+
+func isAPIVersion(s string) string {
+	if !versionForm.MatchString(s) {
+		return `must be a version such as "67.0", without v`
+	}
+	if n, _ := strconv.Atoi(strings.TrimSuffix(s, ".0")); n < 45 {
+		return "must be 45.0 or later; older ones are retired or lack what latchd needs"
+	}
+	return ""
+}
+
+func isFieldName(s string) string {
+	if !fieldForm.MatchString(s) {
+		return "must be the API name of a field, such as Stax_Bill_Customer__c"
+	}
+	return ""
+}
+
+// isURL takes https addresses, and http ones of this machine alone.
+func isURL(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		return "must be an address such as https://example.com"
+	case u.User != nil:
+		return "must not carry a user or password"
+	case u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(s, "?#"):
+		return "must end with its path: no query, no fragment"
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return "must begin with https:// (plain http:// is taken for 127.0.0.1, [::1] and localhost alone)"
+	}
+	return ""
+}
+
+// isNotifyURL is like isURL, and may carry a query: receivers put their token there.
+func isNotifyURL(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return "must be an address such as https://example.com"
+	}
+	u.RawQuery, u.ForceQuery = "", false
+	return isURL(u.String())
+}
+
+func isLoginURL(s string) string {
+	if msg := isURL(s); msg != "" {
+		return msg
+	}
+	u, _ := url.Parse(s)
+	host := strings.ToLower(u.Hostname())
+	switch {
+	case strings.HasSuffix(host, ".lightning.force.com"), strings.HasSuffix(host, ".salesforce-setup.com"):
+		return "is a page of the user interface; the My Domain address ends in .my.salesforce.com"
+	case u.Path != "" && u.Path != "/":
+		return "must be the address alone, without a path"
+	}
+	return ""
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.IsLoopback()
+}
+
+func isListen(s string) string {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return "must be an address and a port, such as 127.0.0.1:8711"
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return "must have a port from 1 to 65535"
+	}
+	if host != "" && host != "localhost" {
+		if _, err := netip.ParseAddr(host); err != nil {
+			return "must have an IP address before the port, or localhost"
+		}
+	}
+	return ""
+}
+
+// whole checks what more than one setting makes right or wrong. say files a
+// problem at the setting's place.
+func (c *Config) whole(say, warn func(path, message string)) {
+	need := func(path string, missing bool, why string) {
+		if missing {
+			say(path, "is missing: "+why)
+		}
+	}
+	need("salesforce.login_url", c.Salesforce.LoginURL == "", "the org's My Domain address, https://NAME.my.salesforce.com")
+	need("salesforce.auth.client_id", c.Salesforce.Auth.ClientID == "", "the consumer key of the External Client App")
+	need("staxbill.api_key", c.StaxBill.APIKey.IsZero(), "the API key from Settings, Integrations, API Key")
+	c.auth(say, warn, need)
+
+	key := c.StaxBill.APIKey.Reveal()
+	switch {
+	case strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }):
+		say("staxbill.api_key", "has a character that no key has: a line break or something that is not plain text")
+	case strings.HasPrefix(strings.ToLower(key), "basic "):
+		warn("staxbill.api_key", `begins with the word "Basic", which latchd adds itself: give the key alone`)
+	case strings.ContainsRune(key, ' '):
+		warn("staxbill.api_key", "has a space in it; keys that Stax Bill shows have none")
+	}
+
+	c.Schedule.location, _ = time.LoadLocation(c.Schedule.Timezone)
+	if c.Schedule.location == nil {
+		c.Schedule.location = time.UTC
+	}
+	var err error
+	if c.Schedule.sync, err = ParseSchedule(c.Schedule.Sync, c.Schedule.location); err != nil {
+		say("schedule.sync", err.Error())
+	}
+	if c.Schedule.full, err = ParseSchedule(c.Schedule.Full, c.Schedule.location); err != nil {
+		say("schedule.full", err.Error())
+	}
+	if t := c.Server.TLS; (t.CertFile == "") != (t.KeyFile == "") {
+		say("server.tls", "wants both cert_file and key_file, or neither")
+	}
+	if c.Server.Listen != "" && len(c.Server.APIKeys) == 0 {
+		say("server.listen", "wants server.api_keys: without a key nobody may ask")
+	}
+}
+
+func (c *Config) auth(say, warn func(path, message string), need func(string, bool, string)) {
+	a := c.Salesforce.Auth
+	u, err := url.Parse(c.Salesforce.LoginURL)
+	switch a.Flow {
+	case "client_credentials":
+		need("salesforce.auth.client_secret", a.ClientSecret.IsZero(), "the consumer secret of the External Client App")
+		if err == nil && slices.Contains([]string{"login.salesforce.com", "test.salesforce.com"}, strings.ToLower(u.Hostname())) {
+			say("salesforce.login_url", "refuses the client credentials flow: give the My Domain address, https://NAME.my.salesforce.com")
+		}
+	case "jwt_bearer":
+		need("salesforce.auth.username", a.Username == "", "the user to sign in as")
+		need("salesforce.auth.private_key", a.PrivateKey.IsZero(), "the private key whose certificate the app has")
+		if !a.PrivateKey.IsZero() && !isRSAKey(a.PrivateKey.Reveal()) {
+			say("salesforce.auth.private_key", "is no private RSA key in PEM form (-----BEGIN PRIVATE KEY-----), or it is encrypted")
+		}
+	case "password":
+		need("salesforce.auth.username", a.Username == "", "the user to sign in as")
+		need("salesforce.auth.password", a.Password.IsZero(), "its password")
+		warn("salesforce.auth.flow", "password: Salesforce retires this sign-in with Summer '27 and blocks it in new orgs; use client_credentials or jwt_bearer")
+	}
+}
+
+func isRSAKey(text string) bool {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return false
+	}
+	if _, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
+		return true
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return false
+	}
+	_, ok := key.(*rsa.PrivateKey)
+	return ok
+}

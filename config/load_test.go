@@ -1,0 +1,239 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// minimal is a configuration with nothing but what is required.
+const minimal = `salesforce:
+  login_url: https://example.my.salesforce.com
+  auth: {client_id: id, client_secret: {env: SF_SECRET}}
+staxbill:
+  api_key: {env: SB_KEY}
+`
+
+var secrets = []string{"SF_SECRET=s3cr3t-of-salesforce", "SB_KEY=s3cr3t-of-staxbill"}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func load(t *testing.T, text string, env ...string) (*Config, Problems) {
+	t.Helper()
+	c, err := Load(write(t, text), append(env, secrets...))
+	var p Problems
+	if err != nil && !errors.As(err, &p) {
+		t.Fatal(err)
+	}
+	return c, p
+}
+
+func TestExampleLoads(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"salesforce-client-secret", "staxbill-api-key"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"+name+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := Load("../config.example.yaml", []string{"CREDENTIALS_DIRECTORY=" + dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Warnings()) > 0 {
+		t.Error(c.Warnings())
+	}
+	if c.StaxBill.APIKey.Reveal() != "xstaxbill-api-key" {
+		t.Error("the credential was not read whole and trimmed")
+	}
+	// The example shows the defaults.
+	d := defaults()
+	for i := range fields {
+		f := &fields[i]
+		if _, secret := f.at(c).(*Secret); secret || f.path == "salesforce.login_url" || f.path == "salesforce.auth.client_id" {
+			continue
+		}
+		if got, want := fmt.Sprintf("%v", deref(f.at(c))), fmt.Sprintf("%v", deref(f.at(d))); got != want {
+			t.Errorf("%s: the example has %s, the default is %s", f.path, got, want)
+		}
+	}
+}
+
+func deref(p any) any {
+	switch p := p.(type) {
+	case *string:
+		return *p
+	case *int:
+		return *p
+	case *bool:
+		return *p
+	case *time.Duration:
+		return *p
+	}
+	return nil
+}
+
+func TestExampleNamesEverySetting(t *testing.T) {
+	data, err := os.ReadFile("../config.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range fields {
+		name := f.path[strings.LastIndexByte(f.path, '.')+1:]
+		if !strings.Contains(string(data), name+":") {
+			t.Errorf("config.example.yaml does not show %s", f.path)
+		}
+	}
+}
+
+// TestProblems: each fault gives its message at its place, and all come at once.
+func TestProblems(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"unknown name", minimal + "staet:\n  path: /x\n", "c.yaml:6:1: has an unknown name here; did you mean state?"},
+		{"unknown name below", minimal + "state:\n  pth: /x\n", "c.yaml:7:3: state: has an unknown name here; did you mean path?"},
+		{"nothing like it", minimal + "state:\n  zzzzzzzz: 1\n", "c.yaml:7:3: state: has an unknown name here; known are path, keep_history"},
+		{"not a number", minimal + "guard:\n  max_latches: many\n", "c.yaml:7:16: guard.max_latches: wants a whole number"},
+		{"out of range", minimal + "guard:\n  max_relatch_percent: 101\n", "c.yaml:7:24: guard.max_relatch_percent: must be from 0 to 100"},
+		{"not a duration", minimal + "server:\n  wait: 10\n", "c.yaml:7:9: server.wait: wants a duration such as 90s, 10m or 24h"},
+		{"not a bool", minimal + "requests:\n  follow_merges: yes\n", "c.yaml:7:18: requests.follow_merges: wants true or false"},
+		{"no enum", minimal + "requests:\n  shared_account: maybe\n", "is none of allow, warn, refuse"},
+		{"list for a scalar", minimal + "state:\n  path: [a]\n", "state.path: wants a text, not a list"},
+		{"scalar for a section", minimal + "state: x\n", "c.yaml:6:8: state: wants settings below it"},
+		{"relative path", minimal + "state:\n  path: latchd.db\n", "state.path: must be a path from the root"},
+		{"plain http", strings.Replace(minimal, "https://", "http://", 1), "must begin with https://"},
+		{"login domain", strings.Replace(minimal, "example.my", "login", 1), "salesforce.login_url: refuses the client credentials flow"},
+		{"lightning", strings.Replace(minimal, "example.my.salesforce.com", "x.lightning.force.com", 1), "page of the user interface"},
+		{"missing key", "salesforce:\n  login_url: https://e.my.salesforce.com\n", "staxbill.api_key: is missing"},
+		{"schedule", minimal + "schedule:\n  sync: \"0 0 30 2 *\"\n", "schedule.sync: never comes"},
+		{"schedule zone", minimal + "schedule:\n  sync: \"TZ=UTC 0 0 * * *\"\n", "set schedule.timezone instead"},
+		{"schedule too often", minimal + "schedule:\n  sync: \"@every 30s\"\n", "shorter than 1m"},
+		{"sunday", minimal + "schedule:\n  sync: \"0 3 * * 7\"\n", "0 (Sunday) to 6"},
+		{"time zone", minimal + "schedule:\n  timezone: Mars/Base\n", "is no time zone"},
+		{"two of a secret", strings.Replace(minimal, "{env: SB_KEY}", "{env: A, file: B}", 1), "one of them"},
+		{"secret not set", strings.Replace(minimal, "SB_KEY", "NOWHERE", 1), "not set, or empty"},
+		{"secret file missing", strings.Replace(minimal, "{env: SB_KEY}", "{file: /nowhere/key}", 1), "its file cannot be read: no such file"},
+		{"credential outside systemd", strings.Replace(minimal, "{env: SB_KEY}", "{credential: k}", 1), "systemd passes no credentials here"},
+		{"twice", minimal + "log:\n  level: info\n  level: debug\n", "twice"},
+		{"second document", minimal + "---\nlog:\n  level: info\n", "second document"},
+		{"alias", "x: &a {}\n" + minimal, "unknown name"},
+		{"tab", "salesforce:\n\tlogin_url: x\n", "is not YAML"},
+		{"open quote", minimal + "log:\n  level: \"info\n", "is not YAML"},
+		{"listen without keys", minimal + "server:\n  listen: 127.0.0.1:8711\n", "wants server.api_keys"},
+		{"jwt without key", strings.Replace(minimal, "{client_id:", "{flow: jwt_bearer, client_id:", 1), "salesforce.auth.private_key: is missing"},
+		{"utf-16", "\xff\xfes\x00", "is UTF-16"},
+		{"latin-1", minimal + "# caf\xe9\n", "is not UTF-8"},
+		{"empty", "", "salesforce.login_url: is missing"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, p := load(t, c.text)
+			if !strings.Contains(p.Error(), c.want) {
+				t.Errorf("got\n%s\nwant %s", p, c.want)
+			}
+			if strings.Contains(p.Error(), "s3cr3t") {
+				t.Error("a secret shows")
+			}
+		})
+	}
+	_, p := load(t, minimal+"staet: 1\nguard:\n  max_latches: x\nlog:\n  level: loud\n")
+	if len(p) != 3 {
+		t.Errorf("not all at once: %v", p)
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	c, p := load(t, minimal+"state:\n  path: /from/file\n", "LATCHD_STATE_PATH=/from/env", "LATCHD_GUARD_MAX_LATCHES=7", "LATCHD_CONFIG=/x", "LATCHD_TEST_ANY=1")
+	if p != nil || c.State.Path != "/from/env" || c.Guard.MaxLatches != 7 {
+		t.Errorf("%v %+v", p, c)
+	}
+	if _, p := load(t, minimal, "LATCHD_STATE_PAHT=/x"); !strings.Contains(p.Error(), "LATCHD_STATE_PAHT: is no setting") {
+		t.Error(p)
+	}
+	if _, p := load(t, minimal, "LATCHD_GUARD_MAX_LATCHES=many"); !strings.Contains(p.Error(), "LATCHD_GUARD_MAX_LATCHES: wants a whole number") {
+		t.Error(p)
+	}
+	// The environment replaces a source in the file that does not exist here.
+	c, p = load(t, strings.Replace(minimal, "{env: SB_KEY}", "{credential: k}", 1), "LATCHD_STAXBILL_API_KEY=k1")
+	if p != nil || c.StaxBill.APIKey.Reveal() != "k1" {
+		t.Error(p)
+	}
+	file := write(t, "k2\n")
+	c, err := Load("", append([]string{
+		"LATCHD_SALESFORCE_LOGIN_URL=http://127.0.0.1:1", "LATCHD_SALESFORCE_AUTH_CLIENT_ID=i", "LATCHD_SALESFORCE_AUTH_CLIENT_SECRET=s",
+		"LATCHD_STAXBILL_API_KEY_FILE=" + file,
+	}, secrets...))
+	if err != nil || c.StaxBill.APIKey.Reveal() != "k2" {
+		t.Errorf("without a file: %v", err)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	c, p := load(t, strings.Replace(minimal, "{env: SB_KEY}", "Basic s3cr3t-plain", 1))
+	if p != nil {
+		t.Fatal(p)
+	}
+	text := c.Warnings().Error()
+	if !strings.Contains(text, "plain text") || !strings.Contains(text, `begins with the word "Basic"`) || strings.Contains(text, "s3cr3t") {
+		t.Error(text)
+	}
+	loose := write(t, "key")
+	if err := os.Chmod(loose, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, p = load(t, strings.Replace(minimal, "{env: SB_KEY}", "{file: "+loose+"}", 1))
+	if p != nil || !strings.Contains(c.Warnings().Error(), "mode 0644") {
+		t.Error(p, c.Warnings())
+	}
+}
+
+func TestSecretNeverShows(t *testing.T) {
+	s := NewSecret("s3cr3t")
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		if out := fmt.Sprintf(verb, struct{ S Secret }{s}) + fmt.Sprintf(verb, s) + fmt.Sprintf(verb, &s); strings.Contains(out, "s3cr3t") || strings.Contains(out, "733363") {
+			t.Errorf("%s shows %s", verb, out)
+		}
+	}
+}
+
+func TestPeek(t *testing.T) {
+	state, socket := Peek(write(t, "state: {path: /a/b.db}\nserver: {socket: /a/s}\nnonsense: [\n"), nil)
+	if state == "" || socket == "" {
+		t.Error(state, socket)
+	}
+	state, socket = Peek(write(t, "guard: {max_latches: x}\nstate: {path: /a/b.db}\nserver: {socket: /a/s}\n"), nil)
+	if state != "/a/b.db" || socket != "/a/s" {
+		t.Error(state, socket)
+	}
+}
+
+// FuzzLoad: no input makes it panic, and no message quotes a line that holds a
+// secret.
+func FuzzLoad(f *testing.F) {
+	example, err := os.ReadFile("../config.example.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(example), uint16(0))
+	f.Add(minimal, uint16(40))
+	f.Add("a: [1, {b: *c}]\n? x\n: y\n<<: *z\n!!binary a: b", uint16(3))
+	f.Add("state:\n  path: |\n    a\n", uint16(9))
+	f.Fuzz(func(t *testing.T, text string, at uint16) {
+		const marker = "zqSECRETqz"
+		i := min(int(at), len(text))
+		l := newLoader("c.yaml", secrets)
+		l.file([]byte(text[:i] + marker + text[i:]))
+		l.cfg.whole(l.sayAt, l.warnAt)
+		if out := strings.ToLower(l.problems.Error() + l.warnings.Error()); strings.Contains(out, "zqsecret") {
+			t.Fatalf("the message quotes the file: %s", out)
+		}
+	})
+}

@@ -1,0 +1,40 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Reference is docs/configuration.md, made from the table of settings.
+func Reference() string {
+	var b strings.Builder
+	b.WriteString(`# Configuration
+
+<!-- Made from config/fields.go: go test ./config -update -->
+
+latchd reads one YAML file: ` + "`--config FILE`, else `$LATCHD_CONFIG`, else `" + DefaultPath + "`" + `.
+[config.example.yaml](../config.example.yaml) is a complete one. ` + "`latchd config check`" + ` says
+what is wrong, all of it at once, with line and column, and never quotes the file.
+
+Every setting can be given in the environment, which wins over the file; a variable
+that begins with LATCHD_ and names no setting is an error. A secret is one of
+` + "`{file: PATH}`, `{env: NAME}`, `{credential: NAME}`" + ` (systemd's LoadCredential), or, with a
+warning, its plain value; in the environment, the name with ` + "`_FILE` or `_CREDENTIAL`" + ` appended
+works too. Durations are written as Go does: 90s, 10m, 24h. Plain ` + "`http://`" + ` is taken only for
+loopback addresses.
+`)
+	section := ""
+	for _, f := range fields {
+		if top, _, _ := strings.Cut(f.path, "."); top != section {
+			section = top
+			fmt.Fprintf(&b, "\n## %s\n\n| setting | in the environment | takes | default | |\n|---|---|---|---|---|\n", section)
+		}
+		def := "none"
+		if f.def != "" {
+			def = "`" + f.def + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s |\n", f.path, variable(f.path), strings.TrimPrefix(f.kind(), "a "), def, strings.ReplaceAll(f.doc, "|", "\\|"))
+	}
+	b.WriteString("\n`server.api_keys` is a list, in the file only: `{name, key (a secret), role: latch or operator, allow_force}`.\n")
+	return b.String()
+}

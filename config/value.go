@@ -1,0 +1,158 @@
+package config
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// value reads one setting of the file.
+func (l *loader) value(f *field, n ast.Node) {
+	at := placeOf(n)
+	if s, ok := f.at(l.cfg).(*Secret); ok {
+		l.secret(f.path, s, n)
+		return
+	}
+	if _, null := n.(*ast.NullNode); null || n == nil {
+		return // as if it were not there
+	}
+	text, ok := scalar(n)
+	if !ok {
+		l.say(at, f.path, "wants "+f.kind()+", not a list or settings below it")
+		return
+	}
+	if msg := f.set(l.cfg, text); msg != "" {
+		l.say(at, f.path, msg)
+	}
+}
+
+// scalar gives the text of a plain value, as it was written.
+func scalar(n ast.Node) (string, bool) {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return n.Value, true
+	case *ast.LiteralNode:
+		if n.Value == nil {
+			return "", true
+		}
+		return n.Value.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return n.GetToken().Value, true
+	}
+	return "", false
+}
+
+// secret reads a secret: a mapping with one source, or its plain value.
+func (l *loader) secret(path string, s *Secret, n ast.Node) {
+	at := placeOf(n)
+	if text, ok := scalar(n); ok {
+		if text == "" {
+			return
+		}
+		*s = Secret{strings.TrimRight(text, "\r\n")}
+		l.warnings = append(l.warnings, Problem{File: l.path, Line: at.line, Column: at.column, Field: path, Message: "stands in the file in plain text; {file: …}, {env: …} or {credential: …} keep it out of copies and backups"})
+		return
+	}
+	const form = "wants a secret: {file: PATH}, {env: NAME} or {credential: NAME}, one of them"
+	pairs, ok := asPairs(n)
+	if !ok || len(pairs) != 1 {
+		if _, null := n.(*ast.NullNode); !null && n != nil {
+			l.say(at, path, form)
+		}
+		return
+	}
+	source, ok := keyName(pairs[0].Key)
+	if !ok || !slices.Contains(secretSources, source) {
+		l.say(placeOf(pairs[0].Key), path, form)
+		return
+	}
+	name, ok := scalar(pairs[0].Value)
+	if !ok || name == "" {
+		l.say(placeOf(pairs[0].Key), path, form)
+		return
+	}
+	if l.overridden(path) {
+		return // the environment has it; the file's source need not exist
+	}
+	read, warning, err := readSecret(source, name, l.getenv)
+	if err != nil {
+		l.say(placeOf(pairs[0].Value), path, err.Error())
+		return
+	}
+	if warning != "" {
+		p := placeOf(pairs[0].Value)
+		l.warnings = append(l.warnings, Problem{File: l.path, Line: p.line, Column: p.column, Field: path, Message: warning})
+	}
+	*s = read
+}
+
+func asPairs(n ast.Node) ([]*ast.MappingValueNode, bool) {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return n.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}, true
+	}
+	return nil, false
+}
+
+// apiKeys reads the one list: {name, key, role, allow_force}.
+func (l *loader) apiKeys(n ast.Node) {
+	if _, null := n.(*ast.NullNode); null || n == nil {
+		return
+	}
+	list, ok := n.(*ast.SequenceNode)
+	if !ok {
+		l.say(placeOf(n), listPath, "wants a list of {name, key, role, allow_force}")
+		return
+	}
+	names := map[string]bool{}
+	for _, item := range list.Values {
+		if key, ok := l.apiKey(item); ok {
+			if names[key.Name] {
+				l.say(placeOf(item), listPath, "has two keys of the same name")
+			}
+			names[key.Name] = true
+			l.cfg.Server.APIKeys = append(l.cfg.Server.APIKeys, key)
+		}
+	}
+}
+
+func (l *loader) apiKey(n ast.Node) (APIKey, bool) {
+	key := APIKey{Role: "latch"}
+	pairs, ok := asPairs(n)
+	if !ok {
+		l.say(placeOf(n), listPath, "wants {name, key, role, allow_force} for each")
+		return key, false
+	}
+	before := len(l.problems)
+	for _, pair := range pairs {
+		name, _ := keyName(pair.Key)
+		text, plain := scalar(pair.Value)
+		switch name {
+		case "key":
+			l.secret(listPath, &key.Key, pair.Value)
+			continue
+		case "name":
+			key.Name = text
+		case "role":
+			if key.Role = text; text != "latch" && text != "operator" {
+				l.say(placeOf(pair.Value), listPath, "role is none of latch, operator")
+			}
+		case "allow_force":
+			if key.AllowForce = strings.EqualFold(text, "true"); !key.AllowForce && !strings.EqualFold(text, "false") {
+				l.say(placeOf(pair.Value), listPath, "allow_force wants true or false")
+			}
+		default:
+			l.say(placeOf(pair.Key), listPath, "has an unknown name here; known are name, key, role, allow_force")
+		}
+		if !plain {
+			l.say(placeOf(pair.Value), listPath, "wants a plain value here")
+		}
+	}
+	if key.Name == "" || key.Key.IsZero() && len(l.problems) == before {
+		l.say(placeOf(n), listPath, "wants a name and a key for each")
+	}
+	return key, len(l.problems) == before
+}
