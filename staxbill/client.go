@@ -1,9 +1,18 @@
 package staxbill
 
 import (
-	"context"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"maps"
+	"net"
 	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,8 +27,6 @@ const (
 	opCustomers = "customers"
 	opSurvey    = "survey"
 )
-
-const apiError = "Api Error"
 
 // Options of a client. BaseURL and APIKey are needed.
 type Options struct {
@@ -45,8 +52,19 @@ type Options struct {
 }
 
 // Client talks to one Stax Bill account. Its methods may be called from any
-// goroutine. It owns no goroutine.
-type Client struct{}
+// goroutine.
+type Client struct {
+	base, key, userAgent string
+	timeout              time.Duration
+	transport            http.RoundTripper
+	own                  *http.Transport // transport, where the client made it
+	log                  *zap.Logger
+	budget               *budget
+	noSets               atomic.Bool // sets of ids are not honoured
+
+	mu    sync.Mutex
+	calls map[string]int
+}
 
 // Latched is what a latch that succeeded was answered with.
 type Latched struct {
@@ -72,39 +90,113 @@ type Budget struct {
 	Known                        bool      // false until headers were seen
 }
 
-var errNotBuilt = errors.New("not built yet")
-
-// New makes a client. It makes no call.
-func New(Options) (*Client, error) { return nil, errNotBuilt }
-
-// Latch latches customer to account.
-func (c *Client) Latch(ctx context.Context, customer latch.CustomerID, account latch.AccountID, force bool) (Latched, error) {
-	return Latched{}, errNotBuilt
+// New makes a client. It makes no call; the error says which option is wrong.
+func New(o Options) (*Client, error) {
+	base, err := checkBase(o.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkKey(o.APIKey); err != nil {
+		return nil, err
+	}
+	switch {
+	case o.MaxPerMinute < 0, o.Concurrency < 0, o.CallTimeout < 0:
+		return nil, errors.New("staxbill: a limit is negative; 0 stands for the default")
+	case o.DailyReservePercent < 0 || o.DailyReservePercent > 99:
+		return nil, fmt.Errorf("staxbill: a daily reserve of %d %%; it must be from 0 to 99", o.DailyReservePercent)
+	}
+	c := &Client{
+		base: base, key: o.APIKey, userAgent: cmp.Or(o.UserAgent, "latchd"),
+		timeout: cmp.Or(o.CallTimeout, 30*time.Second), transport: o.Transport,
+		log: o.Logger, calls: map[string]int{},
+	}
+	concurrency := cmp.Or(o.Concurrency, 16)
+	if c.transport == nil {
+		c.own = NewTransport(concurrency)
+		c.transport = c.own
+	}
+	if c.log == nil {
+		c.log = zap.NewNop()
+	}
+	c.budget = newBudget(o.MaxPerMinute, o.DailyReservePercent, concurrency)
+	return c, nil
 }
 
-// Customer reads one customer.
-func (c *Client) Customer(ctx context.Context, id latch.CustomerID) (latch.CustomerReading, error) {
-	return latch.CustomerReading{}, errNotBuilt
+// checkBase wants an absolute address to which paths can be added. The key must
+// not travel in the clear, so http is for this machine only.
+func checkBase(s string) (string, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return "", errors.New("staxbill: the base URL cannot be read; it should be like https://secure.fusebill.com/v1")
+	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return "", errors.New("staxbill: the base URL must be scheme, host and path only, like https://secure.fusebill.com/v1")
+	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+		return strings.TrimRight(u.String(), "/"), nil
+	}
+	return "", errors.New("staxbill: the base URL must begin with https://; http:// is for loopback addresses only")
 }
 
-// Customers reads many customers.
-func (c *Client) Customers(ctx context.Context, ids []latch.CustomerID) (map[latch.CustomerID]latch.CustomerReading, error) {
-	return nil, errNotBuilt
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Survey reads all customers, or those changed since.
-func (c *Client) Survey(ctx context.Context, since time.Time, yield func([]latch.CustomerReading) error) (Surveyed, error) {
-	return Surveyed{}, errNotBuilt
+// checkKey refuses what cannot be a key, without showing it.
+func checkKey(key string) error {
+	if key == "" {
+		return errors.New("staxbill: the API key is empty")
+	}
+	for _, r := range key {
+		if r <= ' ' || r > '~' {
+			return errors.New("staxbill: the API key holds a blank or a character that no key has; give the key alone, without \"Basic \"")
+		}
+	}
+	return nil
+}
+
+// Close lets go of idle connections. Calls under way go on.
+func (c *Client) Close() {
+	if c.own != nil {
+		c.own.CloseIdleConnections()
+	}
 }
 
 // Budget is what is known of the limits.
-func (c *Client) Budget() Budget { return Budget{} }
+func (c *Client) Budget() Budget { return c.budget.snapshot() }
 
-// PerMinute is the number of calls a minute that may be made.
-func (c *Client) PerMinute() int { return 0 }
+// PerMinute is the number of calls a minute that may be made by all that is
+// known now. Where nothing is known it is the documented limit of live
+// accounts, 1,000; it is never 0.
+func (c *Client) PerMinute() int { return c.budget.perMinute() }
 
-// Calls counts the HTTP calls since New by kind.
-func (c *Client) Calls() map[string]int { return nil }
+// Calls counts the HTTP calls since New by kind: latch, customer, customers,
+// survey. Every try counts.
+func (c *Client) Calls() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.calls)
+}
 
-// KeyFingerprint tells a change of the key without revealing it.
-func (c *Client) KeyFingerprint() string { return "" }
+func (c *Client) count(op string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls[op]++
+}
+
+// KeyFingerprint tells a change of the key without revealing it: 16 hexadecimal
+// digits.
+func (c *Client) KeyFingerprint() string {
+	sum := sha256.Sum256([]byte("latchd Stax Bill API key\n" + c.key))
+	return hex.EncodeToString(sum[:8])
+}
+
+func (c *Client) sayLimited(k call, e *Error) {
+	c.log.Warn("Stax Bill answered 429; all calls wait",
+		zap.String("event", latch.EventRateLimited), zap.String("call", k.op), zap.Duration("wait", e.RetryAfter))
+}
+
+func (c *Client) saySpent(e *Error) {
+	c.log.Warn("only the reserve of the day's calls of Stax Bill is left; no call is made until the day ends",
+		zap.String("event", latch.EventBudgetSpent), zap.Duration("wait", e.RetryAfter))
+}

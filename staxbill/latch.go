@@ -1,0 +1,77 @@
+package staxbill
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"latchd/latch"
+)
+
+// latchBody is the documented body (dev/latch-customer). forceLatch is always
+// said, since what leaving it out means is not documented.
+type latchBody struct {
+	Customer latch.CustomerID `json:"fusebillId"`
+	Account  latch.AccountID  `json:"salesforceId"`
+	Force    bool             `json:"forceLatch"`
+}
+
+// Latch latches customer to account, once: it is never repeated in here,
+// neither by this package nor by net/http. The error is an *Error whose Fate
+// says whether the call may have taken effect. Nothing of the call is written
+// after its deadline, which is ctx's or Options.CallTimeout, whichever is
+// sooner.
+func (c *Client) Latch(ctx context.Context, customer latch.CustomerID, account latch.AccountID, force bool) (Latched, error) {
+	k := call{op: opLatch, customer: customer, method: http.MethodPost, target: "/Salesforce/Latch", maxBody: maxBody}
+	if customer <= 0 || !account.Valid() {
+		failed := k.fail(Refused, errors.New("customer and account must be valid ids"))
+		failed.Fate = FateNotSent
+		return Latched{}, failed
+	}
+	var err error
+	if k.body, err = json.Marshal(latchBody{customer, account, force}); err != nil {
+		return Latched{}, fmt.Errorf("writing the body for customer %d: %w", customer, err)
+	}
+	a, failed := c.send(ctx, k)
+	if failed != nil {
+		return Latched{}, failed
+	}
+	named, err := c.latchedTo(a, customer)
+	if err != nil {
+		failed = k.fail(Malformed, err)
+		failed.Status, failed.Fate = a.status, FateUnknown
+		failed.Errors = explain(a.body, c.hide).details
+		return Latched{}, failed
+	}
+	return Latched{Account: named, Body: a.body}, nil
+}
+
+// latchedTo is the account that the body of a 2xx names. What that body is, is
+// not documented: nothing, null and any object are taken as success, unless
+// the object speaks of errors or of another customer.
+func (c *Client) latchedTo(a *answer, customer latch.CustomerID) (latch.AccountID, error) {
+	body := trim(a.body)
+	if len(body) == 0 || string(body) == "null" {
+		return "", nil
+	}
+	if body[0] != '{' {
+		return "", fmt.Errorf("a customer object was expected, not %s", shape(body))
+	}
+	var w wireCustomer
+	if err := json.Unmarshal(body, &w); err != nil {
+		return "", unreadable(err)
+	}
+	if w.ID == nil && len(explain(body, c.hide).details) > 0 {
+		return "", errors.New("a success that speaks of errors")
+	}
+	if text, err := scalar(w.ID); err == nil && text != "" && text != customer.String() {
+		return "", errors.New("the answer is about another customer")
+	}
+	account, err := scalar(w.Account)
+	if err != nil {
+		return "", fmt.Errorf("salesforceId: %w", err)
+	}
+	return latch.ObservedAccountID(account), nil
+}

@@ -1,0 +1,216 @@
+package staxbill
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// sameReset is how far two Reset headers of one window may lie apart.
+const sameReset = 5 * time.Second
+
+// window is one of the service's two limits (dev/rate-limits): so many calls
+// until a reset. It is told by the X-Rate-Limit headers of every answer, which
+// may arrive in another order than they were made in.
+type window struct {
+	name     string        // as in the headers: Minute or Day
+	span     time.Duration // a reset further off than this is absurd
+	fallback time.Duration // how long a window lasts whose reset cannot be read
+
+	limit int
+	left  int  // the least that was told in this window
+	known bool // left can be relied on
+
+	reset    time.Time // by the local clock
+	serverAt time.Time // Reset as the service wrote it; zero = unreadable
+	lead     time.Duration
+	since    uint64 // calls from this one on were sent in this window
+	told     bool   // by an answer to one of those
+
+	// lost are calls that ended without headers: the service may have counted
+	// them. Each is the number of the first call sent after its end, whose
+	// answer tells what is left with that one included.
+	lost []uint64
+}
+
+// room is how many calls the service can still take if it counted all that it
+// was not heard of.
+func (w *window) room() int { return w.left - len(w.lost) }
+
+// roll opens the next window once the reset is past. next is the number that
+// the next call gets.
+func (w *window) roll(now time.Time, next uint64) {
+	if w.reset.IsZero() || now.Before(w.reset) {
+		return
+	}
+	// With a reset that could be read the whole limit is there again. Without
+	// one the service's window may have begun at any time before: one call
+	// has to ask.
+	w.known = !w.serverAt.IsZero() && w.limit > 0
+	w.left, w.lost, w.told = w.limit, nil, false
+	w.since = next
+	w.reset = now.Add(w.fallback)
+}
+
+// doubt makes one call ask before others go out.
+func (w *window) doubt(next uint64) {
+	w.known, w.told, w.since, w.lost = false, false, next, nil
+}
+
+// report is what one answer says of one window.
+type report struct {
+	limit   int
+	left    int
+	hasLeft bool
+	reset   time.Time // by the service's clock; zero = absent, unreadable or absurd
+	whole   bool      // reset is written in whole seconds
+	date    time.Time // the Date header, zero = none
+}
+
+func (w *window) read(h http.Header, now time.Time) report {
+	var r report
+	if n, err := strconv.Atoi(strings.TrimSpace(h.Get("X-Rate-Limit-Limit-" + w.name))); err == nil && n > 0 {
+		r.limit = n
+	}
+	if n, err := strconv.Atoi(strings.TrimSpace(h.Get("X-Rate-Limit-Remaining-" + w.name))); err == nil {
+		r.left, r.hasLeft = max(n, 0), true
+	}
+	if d, err := http.ParseTime(h.Get("Date")); err == nil {
+		r.date = d
+	}
+	clock := r.date
+	if clock.IsZero() {
+		clock = now
+	}
+	reset, ok := parseReset(h.Get("X-Rate-Limit-Reset-"+w.name), clock)
+	if away := reset.Sub(clock); ok && away >= -2*time.Second && away <= w.span+sameReset {
+		r.reset, r.whole = reset, reset.Nanosecond() == 0
+	}
+	return r
+}
+
+// learn takes what the answer to call seq said. It reports whether the answer
+// had said anything.
+func (w *window) learn(r report, seq uint64, now time.Time, next uint64) bool {
+	if !r.hasLeft {
+		w.lose(next)
+		return false
+	}
+	if r.limit > 0 {
+		w.limit = r.limit
+	}
+	switch {
+	case w.reset.IsZero(): // the first headers ever
+		w.open(r, now)
+	case !r.reset.IsZero() && !w.serverAt.IsZero():
+		switch away := r.reset.Sub(w.serverAt); {
+		case away > sameReset:
+			w.open(r, now)
+		case away < -sameReset: // of a window that is over
+			return true
+		case seq < w.since: // likewise: sent before the reset
+			return true
+		case !w.told && w.since > 0 && w.known:
+			// The service has not yet begun the window that we thought open.
+			w.left, w.told = r.left, true
+			w.reset = now.Add(time.Second)
+		default:
+			w.lower(r, seq, now)
+		}
+	case seq < w.since:
+		return true
+	case !w.known:
+		w.open(r, now)
+	default:
+		w.lower(r, seq, now)
+	}
+	return true
+}
+
+// open begins a window with what its first answer said.
+func (w *window) open(r report, now time.Time) {
+	w.left, w.known, w.told, w.lost = r.left, true, true, nil
+	w.serverAt = r.reset
+	w.lead = 0
+	if r.reset.IsZero() {
+		w.reset = now.Add(w.fallback)
+		return
+	}
+	if !r.date.IsZero() {
+		w.lead = r.date.Sub(now)
+	}
+	w.place(r)
+}
+
+// lower takes a later answer of the same window: what is left only falls.
+func (w *window) lower(r report, seq uint64, now time.Time) {
+	w.left, w.known, w.told = min(w.left, r.left), true, true
+	kept := w.lost[:0]
+	for _, from := range w.lost {
+		if seq < from {
+			kept = append(kept, from)
+		}
+	}
+	w.lost = kept
+	if r.reset.IsZero() || w.serverAt.IsZero() {
+		return
+	}
+	if !r.date.IsZero() {
+		// Date is cut to the second and the answer took a while, so the
+		// service's clock is at least this far ahead of ours; the largest of
+		// several is the closest.
+		w.lead = max(w.lead, r.date.Sub(now))
+	}
+	w.place(r)
+}
+
+// place translates the service's reset into local time, late rather than early.
+func (w *window) place(r report) {
+	margin := 250 * time.Millisecond
+	if r.whole {
+		margin = time.Second // it may have been cut to the second
+	}
+	w.reset = w.serverAt.Add(margin - w.lead)
+}
+
+func (w *window) lose(next uint64) {
+	if w.known && len(w.lost) < w.left {
+		w.lost = append(w.lost, next)
+	}
+}
+
+// resetLayouts are the forms of a timestamp that the service's own samples
+// show, those of HTTP, and that of .NET. Without a zone they are in UTC
+// (dev/date-filtering).
+var resetLayouts = []string{
+	time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999",
+	"2006-01-02 15:04:05Z07:00", time.RFC1123, time.RFC1123Z, "1/2/2006 3:04:05 PM",
+}
+
+// parseReset reads a Reset header, whose form is not documented: a timestamp,
+// seconds or milliseconds since 1970, or seconds from now on.
+func parseReset(s string, clock time.Time) (time.Time, bool) {
+	s = strings.Trim(strings.TrimSpace(s), `"`)
+	if n, err := strconv.ParseFloat(s, 64); err == nil {
+		switch {
+		case n < 0 || n > 1e14 || n != n:
+			return time.Time{}, false
+		case n <= 24*60*60:
+			return clock.Add(time.Duration(n * float64(time.Second))), true
+		case n < 1e11:
+			return time.UnixMilli(int64(n * 1000)), true
+		}
+		return time.UnixMilli(int64(n)), true
+	}
+	return parseTime(s, resetLayouts)
+}
+
+func parseTime(s string, layouts []string) (time.Time, bool) {
+	for _, layout := range layouts {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC(), true
+		}
+	}
+	return time.Time{}, false
+}

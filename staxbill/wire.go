@@ -1,0 +1,181 @@
+package staxbill
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"time"
+
+	"latchd/latch"
+)
+
+// The most that is read of an answer.
+const (
+	maxBody = 1 << 20
+	maxPage = 64 << 20
+)
+
+// call is one HTTP call to be made.
+type call struct {
+	op       string
+	customer latch.CustomerID
+	method   string
+	target   string // path and query below the base URL, encoded
+	body     []byte
+	maxBody  int64
+}
+
+func (c call) fail(kind Kind, err error) *Error {
+	return &Error{Kind: kind, Op: c.op, Customer: c.customer, err: err}
+}
+
+// answer is a whole answer of the service: 2xx, or a 404 where it was asked for.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	asked  time.Time // when the call went out
+}
+
+// oneWay is a request body that net/http cannot rewind, so that it never sends
+// a call a second time by itself.
+type oneWay struct{ io.Reader }
+
+func (oneWay) Close() error { return nil }
+
+// send makes one call, paid for from the budget, once. An answer other than
+// 2xx is an error, and comes beside it.
+func (c *Client) send(ctx context.Context, k call) (*answer, *Error) {
+	t, err := c.budget.enter(ctx)
+	if err != nil {
+		return nil, c.notLetOut(k, err)
+	}
+	callCtx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	deadline, _ := callCtx.Deadline()
+	f := &flight{deadline: deadline}
+	req, err := c.request(httptrace.WithClientTrace(callCtx, f.trace()), k)
+	if err != nil {
+		c.budget.leave(t, ending{})
+		failed := k.fail(Malformed, err)
+		failed.Fate = FateNotSent
+		return nil, failed
+	}
+	c.count(k.op)
+	resp, err := c.transport.RoundTrip(req)
+	if err != nil {
+		reached := f.giveUp(err)
+		slow := ctx.Err() == nil && timedOut(callCtx, err)
+		c.budget.leave(t, ending{reached: reached, slow: slow})
+		failed := c.lost(ctx, k, err, slow)
+		failed.Fate = FateNotSent
+		if reached {
+			failed.Fate = FateUnknown
+		}
+		return nil, failed
+	}
+	a := &answer{status: resp.StatusCode, header: resp.Header, asked: t.at}
+	a.body, err = io.ReadAll(io.LimitReader(resp.Body, k.maxBody+1))
+	_ = resp.Body.Close() // what was read is all that is wanted of it
+	slow := err != nil && ctx.Err() == nil && timedOut(callCtx, err)
+	blocked := c.budget.leave(t, ending{reached: true, header: resp.Header, status: resp.StatusCode, slow: slow})
+	return c.judge(ctx, k, a, err, slow, blocked)
+}
+
+// judge tells a whole 2xx from everything else.
+func (c *Client) judge(ctx context.Context, k call, a *answer, readErr error, slow bool, blocked time.Time) (*answer, *Error) {
+	status, cut := a.status, int64(len(a.body)) > k.maxBody
+	if cut {
+		a.body = a.body[:k.maxBody]
+	}
+	if status >= 400 {
+		// The status alone decides; the body, whole or not, only explains.
+		failed := c.refusal(k, a)
+		if status == http.StatusTooManyRequests {
+			failed.RetryAfter = max(time.Until(blocked), 0)
+			c.sayLimited(k, failed)
+		}
+		return a, failed
+	}
+	var failed *Error
+	switch {
+	case readErr != nil:
+		failed = c.lost(ctx, k, fmt.Errorf("the answer broke off: %w", readErr), slow)
+	case status < 200 || status >= 300:
+		failed = k.fail(Malformed, errors.New("the service sent the call elsewhere, which it has no reason to do"))
+	case cut:
+		failed = k.fail(Malformed, fmt.Errorf("the answer is longer than %d MiB", k.maxBody>>20))
+	default:
+		return a, nil
+	}
+	failed.Status, failed.Fate = status, FateUnknown
+	return a, failed
+}
+
+func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, k.method, c.base+k.target, nil)
+	if err != nil {
+		return nil, fmt.Errorf("making the request: %w", err)
+	}
+	req.Header.Set("Authorization", "Basic "+c.key)
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", c.userAgent)
+	if k.body != nil {
+		req.Body, req.ContentLength = oneWay{bytes.NewReader(k.body)}, int64(len(k.body))
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, nil
+}
+
+// notLetOut is a call that the budget kept back.
+func (c *Client) notLetOut(k call, err error) *Error {
+	failed := k.fail(Cancelled, fmt.Errorf("waiting for a call to be free: %w", err))
+	var spent daySpent
+	if errors.As(err, &spent) {
+		failed = k.fail(DailyBudget, nil)
+		failed.RetryAfter = spent.wait
+		if spent.first {
+			c.saySpent(failed)
+		}
+	}
+	failed.Fate = FateNotSent
+	return failed
+}
+
+// lost is a call without a whole answer.
+func (c *Client) lost(ctx context.Context, k call, err error, slow bool) *Error {
+	switch {
+	case ctx.Err() != nil:
+		return k.fail(Cancelled, ctx.Err())
+	case slow:
+		return k.fail(Transient, fmt.Errorf("no answer in time: %w", c.clean(err)))
+	}
+	return k.fail(Transient, c.clean(err))
+}
+
+func timedOut(ctx context.Context, err error) bool {
+	var timeout net.Error
+	return ctx.Err() != nil || errors.Is(err, errPastDeadline) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// clean keeps the key out of a text that others wrote.
+func (c *Client) clean(err error) error {
+	if text := err.Error(); c.hide(text) != text {
+		return errors.New(c.hide(text))
+	}
+	return err
+}
+
+// hide blots the key out of s. A key as short as a word is none.
+func (c *Client) hide(s string) string {
+	if len(c.key) < 8 {
+		return s
+	}
+	return strings.ReplaceAll(s, c.key, "(the API key)")
+}
