@@ -1,0 +1,293 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"latchd/latch"
+)
+
+// The index is the packed ids of one of two buckets, the generation in force;
+// a full pull fills the other one and then flips them.
+
+// goneRecord is what became of an account that is no longer in the index.
+type goneRecord struct {
+	State    latch.AccountState `json:"s"`
+	Survivor latch.AccountID    `json:"m,omitempty"`
+	At       time.Time          `json:"t"`
+}
+
+func (t *tx) generations() (current, other []byte) {
+	if g := t.b(bMeta).Get(mGeneration); len(g) == 1 && g[0] == 1 {
+		return bAccounts1, bAccounts0
+	}
+	return bAccounts0, bAccounts1
+}
+
+func (t *tx) indexInfo() (info IndexInfo, err error) {
+	_, err = t.get(bMeta, mIndex, &info)
+	return info, err
+}
+
+// IndexInfo says how large and how old the index is.
+func (s *Store) IndexInfo(ctx context.Context) (info IndexInfo, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		info, err = t.indexInfo()
+		return err
+	})
+	return info, err
+}
+
+// account tells what the index knows of an account.
+func (t *tx) account(a latch.AccountID) (latch.AccountReading, error) {
+	r := latch.AccountReading{Account: a, State: latch.AccountUnseen, How: latch.HowIndex}
+	key, ok := packAccount(a)
+	if !ok {
+		return r, nil
+	}
+	current, _ := t.generations()
+	if t.b(current).Get(key[:]) != nil {
+		r.State, r.InIndex = latch.AccountKnown, true
+		return r, nil
+	}
+	for range 32 { // survivors may have been merged in turn
+		var g goneRecord
+		found, err := t.get(bGone, key[:], &g)
+		if err != nil {
+			return r, err
+		}
+		if !found {
+			break
+		}
+		if r.State == latch.AccountUnseen {
+			r.State = g.State
+		}
+		if g.State != latch.AccountMerged || g.Survivor == "" {
+			break
+		}
+		r.Survivor = g.Survivor
+		if key, ok = packAccount(g.Survivor); !ok {
+			break
+		}
+	}
+	return r, nil
+}
+
+// Accounts tells what the index knows of each account: known, deleted, merged
+// (naming the last survivor), or unseen. How is index, At the last complete
+// pull.
+func (s *Store) Accounts(ctx context.Context, ids []latch.AccountID) (out map[latch.AccountID]latch.AccountReading, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		info, err := t.indexInfo()
+		if err != nil {
+			return err
+		}
+		out = make(map[latch.AccountID]latch.AccountReading, len(ids))
+		for _, id := range ids {
+			if err := t.alive(); err != nil {
+				return err
+			}
+			r, err := t.account(id)
+			if err != nil {
+				return err
+			}
+			r.At = info.LastComplete
+			out[id] = r
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Witnesses gives up to n accounts of the index, spread over it.
+func (s *Store) Witnesses(ctx context.Context, n int) (out []latch.AccountID, err error) {
+	n = min(n, maxPage)
+	err = s.view(ctx, func(t *tx) error {
+		out = nil
+		current, _ := t.generations()
+		c := t.b(current).Cursor()
+		first, _ := c.First()
+		last, _ := c.Last()
+		if first == nil || n <= 0 {
+			return nil
+		}
+		low, high := binary.BigEndian.Uint64(first), binary.BigEndian.Uint64(last)
+		from := bytes.Clone(first)
+		for i := range n {
+			at := binary.BigEndian.AppendUint64(nil, low+(high-low)/uint64(n)*uint64(i))
+			if bytes.Compare(at, from) < 0 {
+				at = from
+			}
+			k, _ := c.Seek(at)
+			if k == nil {
+				return nil
+			}
+			id, ok := unpackAccount(k)
+			if !ok {
+				return &badRecord{"the account index has a key that is no account"}
+			}
+			out = append(out, id)
+			from = afterKey(k)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// ApplyChanges brings the index up to date by a pull of changes only: known
+// accounts come in, deleted and merged ones go out and are remembered. Changes
+// of one account count in the order given. Each 20,000 are a transaction of
+// their own, and the watermark moves with the last, so after a crash the same
+// changes are asked for, and may be applied, again.
+func (s *Store) ApplyChanges(ctx context.Context, changes []latch.AccountChange, watermark, now time.Time) (PullResult, error) {
+	var res PullResult
+	release, err := s.take(ctx, s.staging)
+	if err != nil {
+		return res, err
+	}
+	defer release()
+	const chunk = 20_000
+	for first := true; first || len(changes) > 0; first = false {
+		part := changes[:min(chunk, len(changes))]
+		changes = changes[len(part):]
+		last := len(changes) == 0
+		counts := res.Counts
+		err := s.update(ctx, stepChanges, func(t *tx) error {
+			info, err := t.indexInfo()
+			if err != nil {
+				return err
+			}
+			counts = res.Counts
+			current, _ := t.generations()
+			for _, c := range part {
+				if err := t.change(current, c, now, &info.Count, &counts); err != nil {
+					return err
+				}
+			}
+			if last {
+				info.Watermark = watermark.UTC()
+				if !info.LastFull.IsZero() {
+					info.LastComplete = now.UTC()
+				}
+			}
+			counts.Known = info.Count
+			return t.put(bMeta, mIndex, info)
+		})
+		if err != nil {
+			return res, err
+		}
+		res.Counts = counts
+	}
+	return res, nil
+}
+
+// change applies one change to a generation and its count.
+func (t *tx) change(generation []byte, c latch.AccountChange, now time.Time, size *int, counts *latch.AccountCounts) error {
+	key, err := packed(c.Account)
+	if err != nil {
+		return err
+	}
+	b := t.b(generation)
+	had := b.Get(key) != nil
+	if c.State == latch.AccountKnown {
+		if !had {
+			*size++
+			counts.Added++
+		}
+		if err := t.forget(key); err != nil {
+			return err
+		}
+		return b.Put(key, none)
+	}
+	if had {
+		*size--
+		if c.State == latch.AccountMerged {
+			counts.Merged++
+		} else {
+			counts.Deleted++
+		}
+		if err := b.Delete(key); err != nil {
+			return err
+		}
+	}
+	return t.remember(key, c, now)
+}
+
+// remember keeps what became of an account.
+func (t *tx) remember(key []byte, c latch.AccountChange, now time.Time) error {
+	if err := t.forget(key); err != nil {
+		return err
+	}
+	if c.State != latch.AccountDeleted && c.State != latch.AccountMerged {
+		return nil // it is unseen, which needs no note
+	}
+	g := goneRecord{State: c.State, Survivor: c.Survivor, At: now.UTC()}
+	if err := t.put(bGone, key, g); err != nil {
+		return err
+	}
+	return t.b(bGoneAt).Put(join(timeKey(g.At), key), none)
+}
+
+func (t *tx) forget(key []byte) error {
+	var g goneRecord
+	found, err := t.get(bGone, key, &g)
+	if err != nil || !found {
+		return err
+	}
+	if err := t.b(bGoneAt).Delete(join(timeKey(g.At), key)); err != nil {
+		return err
+	}
+	return t.b(bGone).Delete(key)
+}
+
+// both walks two generations side by side; inOld and inNew say where a key is.
+func (t *tx) both(old, fresh *bolt.Bucket, each func(key []byte, inOld, inNew bool)) error {
+	oc, nc := old.Cursor(), fresh.Cursor()
+	o, _ := oc.First()
+	n, _ := nc.First()
+	for o != nil || n != nil {
+		if err := t.alive(); err != nil {
+			return err
+		}
+		order := 0
+		switch {
+		case o == nil:
+			order = 1
+		case n == nil:
+			order = -1
+		default:
+			order = bytes.Compare(o, n)
+		}
+		switch {
+		case order < 0:
+			each(o, true, false)
+			o, _ = oc.Next()
+		case order > 0:
+			each(n, false, true)
+			n, _ = nc.Next()
+		default:
+			each(o, true, true)
+			o, _ = oc.Next()
+			n, _ = nc.Next()
+		}
+	}
+	return nil
+}
+
+func sortedPacked(ids []latch.AccountID) ([][packedLen]byte, error) {
+	out := make([][packedLen]byte, len(ids))
+	for i, id := range ids {
+		key, err := packed(id)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = [packedLen]byte(key)
+	}
+	slices.SortFunc(out, func(a, b [packedLen]byte) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(out), nil
+}

@@ -1,0 +1,170 @@
+package state
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"latchd/latch"
+)
+
+func accounts(from, to int) []latch.AccountID {
+	var out []latch.AccountID
+	for i := from; i < to; i++ {
+		out = append(out, acc(i))
+	}
+	return out
+}
+
+func pull(t *testing.T, s *Store, c PullCommit, ids ...latch.AccountID) PullResult {
+	t.Helper()
+	ok(t, s.ResetPull(t.Context()))
+	ok(t, s.StagePull(t.Context(), ids))
+	return must(s.CommitPull(t.Context(), c))(t)
+}
+
+func stateOf(t *testing.T, s *Store, a latch.AccountID) latch.AccountReading {
+	t.Helper()
+	return must(s.Accounts(t.Context(), []latch.AccountID{a}))(t)[a]
+}
+
+func testPull(t *testing.T, open func(t *testing.T) *Store) {
+	s := open(t)
+	ctx := t.Context()
+	equal(t, "before", stateOf(t, s, acc(1)).State, latch.AccountUnseen)
+	ids := accounts(0, 1000)
+	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+	res := pull(t, s, PullCommit{Run: "r", Watermark: at(0), Now: at(1)}, append(ids, ids[:10]...)...)
+	equal(t, "first", res.Counts, latch.AccountCounts{Known: 1000, Added: 1000})
+	info := must(s.IndexInfo(ctx))(t)
+	equal(t, "info", info, IndexInfo{Count: 1000, LastFull: at(1), LastComplete: at(1), Watermark: at(0)})
+
+	res = pull(t, s, PullCommit{Run: "r", Now: at(2), Gone: []latch.AccountChange{
+		{Account: acc(1), State: latch.AccountMerged, Survivor: acc(2)},
+		{Account: acc(2), State: latch.AccountMerged, Survivor: acc(3)},
+		{Account: acc(4), State: latch.AccountDeleted},
+		{Account: acc(5000), State: latch.AccountDeleted},
+	}}, append(accounts(2, 990), acc(2000))...)
+	equal(t, "second", res.Counts, latch.AccountCounts{Known: 987, Added: 1, Deleted: 1, Merged: 2})
+	equal(t, "lost", res.Lost, 11) // 0, and 990 to 999
+	want := latch.AccountReading{Account: acc(1), State: latch.AccountMerged, Survivor: acc(3), How: latch.HowIndex, At: at(2)}
+	equal(t, "merged twice", stateOf(t, s, acc(1)), want)
+	equal(t, "deleted", stateOf(t, s, acc(4)).State, latch.AccountDeleted)
+	equal(t, "deleted before we knew it", stateOf(t, s, acc(5000)).State, latch.AccountDeleted)
+	equal(t, "lost", stateOf(t, s, acc(995)).State, latch.AccountUnseen)
+	equal(t, "known", stateOf(t, s, acc(10)), latch.AccountReading{Account: acc(10), State: latch.AccountKnown, InIndex: true, How: latch.HowIndex, At: at(2)})
+	equal(t, "no id", stateOf(t, s, "junk").State, latch.AccountUnseen)
+
+	// Back again.
+	pull(t, s, PullCommit{Run: "r", Now: at(3)}, accounts(2, 990)...)
+	equal(t, "undeleted", stateOf(t, s, acc(4)).State, latch.AccountKnown)
+	equal(t, "still merged", stateOf(t, s, acc(1)).State, latch.AccountMerged)
+
+	w := must(s.Witnesses(ctx, 7))(t)
+	if len(w) != 7 || !slices.IsSorted(w) || len(slices.Compact(slices.Clone(w))) != 7 || stateOf(t, s, w[6]).State != latch.AccountKnown {
+		t.Errorf("witnesses: %v", w)
+	}
+	equal(t, "all witnesses", len(must(open(t).Witnesses(ctx, 7))(t)), 0)
+
+	must(s.Observe(ctx, "", []latch.CustomerReading{seen(1, acc(1), 0), seen(2, acc(995), 0)}, at(4)))(t)
+	page := must(s.Mappings(ctx, 0, 0))(t)
+	if page[0].AccountState != latch.AccountMerged || page[0].MergedInto != acc(2) || page[1].AccountState != latch.AccountUnseen {
+		t.Errorf("mappings: %+v", page)
+	}
+	if err := s.StagePull(ctx, []latch.AccountID{"junk"}); err == nil {
+		t.Error("junk was staged")
+	}
+	if _, err := s.CommitPull(ctx, PullCommit{Gone: []latch.AccountChange{{Account: acc(1), State: latch.AccountKnown}}}); err == nil {
+		t.Error("a known account was gone")
+	}
+}
+
+func testPullLoss(t *testing.T, open func(t *testing.T) *Store) {
+	s := open(t)
+	ctx := t.Context()
+	c := PullCommit{Run: "r", Now: at(1), MaxLostPercent: 5}
+	pull(t, s, c, accounts(0, 1000)...)
+	c.Now = at(2)
+	gone := []latch.AccountChange{{Account: acc(999), State: latch.AccountDeleted}}
+	c.Gone = gone
+	res := pull(t, s, c, accounts(0, 900)...)
+	var lost []string
+	for _, a := range accounts(900, 999) {
+		lost = append(lost, string(a))
+	}
+	digest := latch.LossDigest("pull", lost)
+	if res.Refused == nil || res.Refused.Digest != digest || res.Lost != 99 || res.Refused.Had != 1000 || len(res.Refused.Sample) != 20 {
+		t.Fatalf("refused: %+v", res.Refused)
+	}
+	equal(t, "index", must(s.IndexInfo(ctx))(t).Count, 1000)
+	equal(t, "not gone", stateOf(t, s, acc(999)).State, latch.AccountKnown)
+	must(s.Approve(ctx, digest, "ann", at(3)))(t)
+	c.Now = at(3).Add(25 * time.Hour)
+	if res := pull(t, s, c, accounts(0, 900)...); res.Refused == nil {
+		t.Error("a lapsed approval was taken")
+	}
+	must(s.Approve(ctx, digest, "ann", c.Now))(t)
+	if res := pull(t, s, c, accounts(0, 900)...); res.Refused != nil || res.Counts.Known != 900 {
+		t.Errorf("the approved loss: %+v", res)
+	}
+	// An empty answer is no empty org.
+	if res := pull(t, s, PullCommit{Now: at(9), MaxLostPercent: 5}); res.Refused == nil {
+		t.Error("an empty pull was taken")
+	}
+}
+
+func testChanges(t *testing.T, open func(t *testing.T) *Store) {
+	s := open(t)
+	ctx := t.Context()
+	pull(t, s, PullCommit{Now: at(1), Watermark: at(0)}, accounts(0, 100)...)
+	changes := []latch.AccountChange{
+		{Account: acc(1), State: latch.AccountDeleted},
+		{Account: acc(2), State: latch.AccountMerged, Survivor: acc(3)},
+		{Account: acc(200), State: latch.AccountKnown},
+		{Account: acc(200), State: latch.AccountKnown},
+		{Account: acc(201), State: latch.AccountKnown},
+		{Account: acc(201), State: latch.AccountDeleted},
+		{Account: acc(50), State: latch.AccountKnown},
+	}
+	res := must(s.ApplyChanges(ctx, changes, at(5), at(6)))(t)
+	equal(t, "counts", res.Counts, latch.AccountCounts{Known: 99, Added: 2, Deleted: 2, Merged: 1})
+	res = must(s.ApplyChanges(ctx, changes[:2], at(5), at(7)))(t) // again, by the overlap
+	equal(t, "counts", res.Counts, latch.AccountCounts{Known: 99})
+	res = must(s.ApplyChanges(ctx, []latch.AccountChange{{Account: acc(1), State: latch.AccountKnown}}, at(8), at(9)))(t)
+	equal(t, "undeleted", res.Counts, latch.AccountCounts{Known: 100, Added: 1})
+	equal(t, "undeleted", stateOf(t, s, acc(1)).State, latch.AccountKnown)
+	equal(t, "info", must(s.IndexInfo(ctx))(t), IndexInfo{Count: 100, LastFull: at(1), LastComplete: at(9), Watermark: at(8)})
+	must(s.ApplyChanges(ctx, nil, at(10), at(11)))(t)
+	equal(t, "nothing changed", must(s.IndexInfo(ctx))(t).LastComplete, at(11))
+	if _, err := s.ApplyChanges(ctx, []latch.AccountChange{{Account: "x"}}, at(1), at(1)); err == nil {
+		t.Error("junk was applied")
+	}
+}
+
+func TestPackAccount(t *testing.T) {
+	last := latch.AccountID("")
+	var packed []byte
+	for _, body := range []string{"000000000000", "000000000001", "00000000000A", "00000000000a", "00000zzzzzzz", "5g00000a9ZzQ", "zzzzzzzzzzzz"} {
+		a, err := latch.ParseAccountID("001" + body)
+		ok(t, err)
+		k, good := packAccount(a)
+		back, good2 := unpackAccount(k[:])
+		if !good || !good2 || back != a {
+			t.Errorf("%s: packed to %x, back to %s", a, k, back)
+		}
+		if last != "" && bytes.Compare(packed, k[:]) >= 0 {
+			t.Errorf("%s is not packed above %s", a, last)
+		}
+		last, packed = a, bytes.Clone(k[:])
+	}
+	for _, bad := range []latch.AccountID{"", "junk", "003000000000000AAA", "00100000000000-AAA"} {
+		if _, good := packAccount(bad); good {
+			t.Errorf("%q was packed", bad)
+		}
+	}
+	if _, good := unpackAccount(bytes.Repeat([]byte{0xFF}, packedLen)); good {
+		t.Error("a key above all ids was unpacked")
+	}
+}

@@ -1,0 +1,189 @@
+package state
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"time"
+
+	"latchd/latch"
+)
+
+// The buckets. Those marked "index" can be worked out from the others, and
+// Check does so.
+var (
+	bMeta      = []byte("meta")       // names (below) → counters and small records
+	bNotes     = []byte("notes")      // key → value
+	bRequests  = []byte("requests")   // request id → request
+	bCustomers = []byte("customers")  // index: customer, request id → nothing
+	bOpen      = []byte("open")       // index: customer, request id → nothing, of requests not done
+	bStates    = []byte("states")     // index: state, request id → nothing, of requests not done
+	bFinished  = []byte("finished")   // index: time, request id → nothing
+	bIdentity  = []byte("identities") // identity → request id
+	bIdentOf   = []byte("identities-of")
+	bReady     = []byte("ready")      // index: class, request id → customer; heads that may be planned
+	bDue       = []byte("due")        // index: time, request id → class, customer; heads that wait for a time
+	bHeads     = []byte("heads")      // index: customer → which of ready and due, and the key there
+	bHolds     = []byte("holds")      // request id → hold
+	bIntents   = []byte("intents")    // request id → intent, and an earlier unanswered one
+	bIntentOf  = []byte("intent-of")  // index: customer → request id
+	bQuiet     = []byte("quiet")      // customer → quiet time
+	bMapping   = []byte("mapping")    // customer → mapping
+	bHolders   = []byte("holders")    // index: account, customer → nothing
+	bSurvey    = []byte("survey")     // customer → staged row
+	bAccounts0 = []byte("accounts-0") // packed account id → nothing
+	bAccounts1 = []byte("accounts-1") // the other generation
+	bGone      = []byte("gone")       // packed account id → what became of it
+	bGoneAt    = []byte("gone-at")    // index: time, packed account id → nothing
+	bRuns      = []byte("runs")       // run id → run
+	bOpenRuns  = []byte("open-runs")  // index: run id → nothing, of runs without an end
+	bPlans     = []byte("plans")      // digest → held steps
+	bPlansAt   = []byte("plans-at")   // index: time, digest → nothing
+	bRefusals  = []byte("refusals")   // digest → refusal
+	bHistory   = []byte("history")    // entry id → entry
+	bHistoryC  = []byte("history-customers")
+	bHistoryA  = []byte("history-accounts")
+	bEffects   = []byte("effects") // time, request id → what the guard counts
+
+	allBuckets = [][]byte{
+		bMeta, bNotes, bRequests, bCustomers, bOpen, bStates, bFinished, bIdentity, bIdentOf, bReady, bDue,
+		bHeads, bHolds, bIntents, bIntentOf, bQuiet, bMapping, bHolders, bSurvey, bAccounts0, bAccounts1,
+		bGone, bGoneAt, bRuns, bOpenRuns, bPlans, bPlansAt, bRefusals, bHistory, bHistoryC, bHistoryA, bEffects,
+	}
+)
+
+// The names in the meta bucket.
+var (
+	mSchema     = []byte("schema")
+	mLastID     = []byte("last-id")
+	mMappings   = []byte("mappings")
+	mGeneration = []byte("generation")
+	mIndex      = []byte("index")
+	mSurvey     = []byte("survey")
+	mAccepted   = []byte("survey-accepted")
+	mBinding    = []byte("binding")
+)
+
+func mCount(s latch.State) []byte { return []byte("count:" + string(s)) }
+
+func customerKey(c latch.CustomerID) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(c))
+}
+
+func keyCustomer(k []byte) latch.CustomerID {
+	if len(k) < 8 {
+		return 0
+	}
+	return latch.CustomerID(binary.BigEndian.Uint64(k))
+}
+
+// timeKey sorts by time. Times before 1970 or after 2262 sort at the ends.
+func timeKey(t time.Time) []byte {
+	n := int64(0)
+	switch {
+	case t.Before(time.Unix(0, 0)):
+	case t.After(time.Unix(0, 1<<63-1)):
+		n = 1<<63 - 1
+	default:
+		n = t.UnixNano()
+	}
+	return binary.BigEndian.AppendUint64(nil, uint64(n))
+}
+
+func keyTime(k []byte) time.Time {
+	if len(k) < 8 {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(binary.BigEndian.Uint64(k)&(1<<63-1))).UTC()
+}
+
+// none is the value of a key that says it all. It is not nil: within the
+// transaction that put it, bbolt gives back what it was given, and nil means
+// that the key is not there.
+var none = []byte{}
+
+func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+
+// afterKey is the first key that sorts behind k.
+func afterKey(k []byte) []byte { return append(bytes.Clone(k), 0) }
+
+// bounded keeps a text of any length usable as a key.
+func bounded(text string) []byte {
+	if len(text) <= 512 {
+		return append([]byte{'='}, text...)
+	}
+	sum := sha256.Sum256([]byte(text))
+	return append([]byte{'#'}, hex.EncodeToString(sum[:])...)
+}
+
+// accountPrefix begins the keys of one account in holders and
+// history-accounts. What Stax Bill shows may be no Account id and of any
+// length; no id holds a zero byte in front of which another would sort.
+func accountPrefix(a latch.AccountID) []byte { return append(bounded(string(a)), 0) }
+
+func stateByte(s latch.State) byte {
+	for i, k := range latch.States {
+		if s == k {
+			return byte('0' + i)
+		}
+	}
+	return '?'
+}
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+var base62Value = func() (v [256]int8) {
+	for i := range v {
+		v[i] = -1
+	}
+	for i := range len(base62) {
+		v[base62[i]] = int8(i)
+	}
+	return v
+}()
+
+const packedLen = 9
+
+// packAccount packs the 12 characters of an Account id behind 001 into 9
+// bytes, two groups of six into 36 bits each, in the order of the text.
+func packAccount(a latch.AccountID) ([packedLen]byte, bool) {
+	var out [packedLen]byte
+	if len(a) != 18 || a[:3] != latch.AccountPrefix {
+		return out, false
+	}
+	var half [2]uint64
+	for i := range 12 {
+		v := base62Value[a[3+i]]
+		if v < 0 {
+			return out, false
+		}
+		half[i/6] = half[i/6]*62 + uint64(v)
+	}
+	hi, lo := half[0]<<28|half[1]>>8, byte(half[1])
+	binary.BigEndian.PutUint64(out[:8], hi)
+	out[8] = lo
+	return out, true
+}
+
+// unpackAccount is the reverse of packAccount.
+func unpackAccount(k []byte) (latch.AccountID, bool) {
+	if len(k) != packedLen {
+		return "", false
+	}
+	hi := binary.BigEndian.Uint64(k[:8])
+	half := [2]uint64{hi >> 28, (hi&(1<<28-1))<<8 | uint64(k[8])}
+	var id [15]byte
+	copy(id[:], latch.AccountPrefix)
+	for g := range 2 {
+		for i := 5; i >= 0; i-- {
+			id[3+g*6+i] = base62[half[g]%62]
+			half[g] /= 62
+		}
+		if half[g] != 0 {
+			return "", false
+		}
+	}
+	a, err := latch.ParseAccountID(string(id[:]))
+	return a, err == nil
+}

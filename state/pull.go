@@ -1,0 +1,229 @@
+package state
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"latchd/latch"
+)
+
+// pullChunk is how many ids one transaction stages.
+const pullChunk = 50_000
+
+func packed(a latch.AccountID) ([]byte, error) {
+	key, ok := packAccount(a)
+	if !ok {
+		return nil, fmt.Errorf("%q is no Account id", a)
+	}
+	return key[:], nil
+}
+
+// ResetPull empties the generation that is not in force. One transaction; may
+// be repeated.
+func (s *Store) ResetPull(ctx context.Context) error {
+	release, err := s.take(ctx, s.staging)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return s.update(ctx, stepResetPull, func(t *tx) error {
+		_, other := t.generations()
+		return t.empty(other)
+	})
+}
+
+// StagePull adds ids to the generation that is not in force. Each 50,000 are a
+// transaction of their own. May be repeated: an id counts once.
+func (s *Store) StagePull(ctx context.Context, ids []latch.AccountID) error {
+	release, err := s.take(ctx, s.staging)
+	if err != nil {
+		return err
+	}
+	defer release()
+	for chunk := range slices.Chunk(ids, pullChunk) {
+		keys, err := sortedPacked(chunk)
+		if err != nil {
+			return fmt.Errorf("stage a pull: %w", err)
+		}
+		err = s.update(ctx, stepStagePull, func(t *tx) error {
+			_, other := t.generations()
+			b := t.b(other)
+			b.FillPercent = 0.9 // they come sorted, or nearly so
+			for i := range keys {
+				if err := b.Put(keys[i][:], none); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CommitPull makes the staged ids the index, less those in Gone, which are
+// remembered with what became of them; an account that is staged and was gone
+// is back. Lost is an account of the old index that is neither staged nor gone.
+//
+// When more than MaxLostPercent of the old index would be lost, nothing is
+// changed and the loss is kept as a refusal, unless a person approved exactly
+// this loss in the last 24 hours; that approval is then used up.
+//
+// The flip is one transaction. The old generation is emptied in another one
+// afterwards; should a crash come between, the next ResetPull does it. Not to be
+// repeated: stage anew.
+func (s *Store) CommitPull(ctx context.Context, c PullCommit) (PullResult, error) {
+	release, err := s.take(ctx, s.staging)
+	if err != nil {
+		return PullResult{}, err
+	}
+	defer release()
+	gone := make(map[[packedLen]byte]latch.AccountChange, len(c.Gone))
+	for _, g := range c.Gone {
+		if g.State != latch.AccountDeleted && g.State != latch.AccountMerged {
+			return PullResult{}, fmt.Errorf("commit a pull: account %s is listed as gone, and %q", g.Account, g.State)
+		}
+		key, ok := packAccount(g.Account)
+		if !ok {
+			return PullResult{}, fmt.Errorf("commit a pull: %q is no Account id", g.Account)
+		}
+		gone[key] = g
+	}
+	res, approved, err := s.judgePull(ctx, c, gone)
+	if err != nil || res.Refused != nil && !approved {
+		return res, err
+	}
+	err = s.update(ctx, stepCommitPull, func(t *tx) error {
+		if res.Refused != nil {
+			if err := t.b(bRefusals).Delete([]byte(res.Refused.Digest)); err != nil {
+				return err
+			}
+		}
+		return t.flip(c, gone, res.Counts.Known)
+	})
+	if err != nil {
+		return PullResult{}, err
+	}
+	res.Refused = nil
+	// The index is new already, whatever becomes of the context.
+	return res, s.update(context.WithoutCancel(ctx), stepDropOld, func(t *tx) error {
+		_, old := t.generations()
+		return t.empty(old)
+	})
+}
+
+// judgePull compares the generations and stores a refusal.
+func (s *Store) judgePull(ctx context.Context, c PullCommit, gone map[[packedLen]byte]latch.AccountChange) (res PullResult, approved bool, err error) {
+	var refusal *latch.Refusal
+	err = s.view(ctx, func(t *tx) error {
+		current, other := t.generations()
+		had := 0
+		isLost := func(key []byte, inOld, inNew bool) bool {
+			_, traced := gone[[packedLen]byte(key)]
+			return inOld && !inNew && !traced
+		}
+		err := t.both(t.b(current), t.b(other), func(key []byte, inOld, inNew bool) {
+			g, traced := gone[[packedLen]byte(key)]
+			if inOld {
+				had++
+			}
+			switch {
+			case isLost(key, inOld, inNew):
+				res.Lost++
+			case traced && inOld && g.State == latch.AccountMerged:
+				res.Counts.Merged++
+			case traced && inOld:
+				res.Counts.Deleted++
+			case traced:
+			default:
+				res.Counts.Known++
+				if !inOld {
+					res.Counts.Added++
+				}
+			}
+		})
+		if err != nil || !latch.TooMuchLost(had, res.Lost, c.MaxLostPercent) {
+			return err
+		}
+		refusal = &latch.Refusal{
+			Kind: "pull", Setting: "guard.max_lost_accounts_percent", Percent: c.MaxLostPercent, Had: had, Lost: res.Lost,
+		}
+		// The same as latch.LossDigest over the lost ids, without holding
+		// millions of them: they come in the order that it sorts them into.
+		h := sha256.New()
+		fmt.Fprintln(h, refusal.Kind)
+		err = t.both(t.b(current), t.b(other), func(key []byte, inOld, inNew bool) {
+			if !isLost(key, inOld, inNew) {
+				return
+			}
+			id, _ := unpackAccount(key)
+			fmt.Fprintln(h, string(id))
+			if len(refusal.Sample) < 20 {
+				refusal.Sample = append(refusal.Sample, string(id))
+			}
+		})
+		refusal.Digest = hex.EncodeToString(h.Sum(nil)[:8])
+		return err
+	})
+	if err != nil || refusal == nil {
+		return res, false, err
+	}
+	res.Refused = refusal
+	approved, err = s.refuse(ctx, *refusal, c.Now)
+	return res, approved, err
+}
+
+// flip puts the staged generation in force.
+func (t *tx) flip(c PullCommit, gone map[[packedLen]byte]latch.AccountChange, size int) error {
+	_, fresh := t.generations()
+	b := t.b(fresh)
+	var back [][]byte
+	cur := t.b(bGone).Cursor()
+	for k, _ := cur.First(); k != nil; k, _ = cur.Next() {
+		if b.Get(k) != nil {
+			back = append(back, slices.Clone(k))
+		}
+	}
+	for _, k := range back {
+		if err := t.forget(k); err != nil {
+			return err
+		}
+	}
+	for _, g := range c.Gone { // in the order given, the later one counts
+		key, err := packed(g.Account)
+		if err != nil {
+			return err
+		}
+		if err := b.Delete(key); err != nil {
+			return err
+		}
+		if err := t.remember(key, gone[[packedLen]byte(key)], c.Now); err != nil {
+			return err
+		}
+	}
+	generation := byte(0)
+	if string(fresh) == string(bAccounts1) {
+		generation = 1
+	}
+	if err := t.b(bMeta).Put(mGeneration, []byte{generation}); err != nil {
+		return err
+	}
+	return t.put(bMeta, mIndex, IndexInfo{
+		Count: size, LastFull: c.Now.UTC(), LastComplete: c.Now.UTC(), Watermark: c.Watermark.UTC(),
+	})
+}
+
+// refuse keeps a refusal, and reports whether exactly this loss was approved.
+func (s *Store) refuse(ctx context.Context, r latch.Refusal, now time.Time) (approved bool, err error) {
+	err = s.update(ctx, stepRefusal, func(t *tx) error {
+		approved, err = t.refuse(r, now)
+		return err
+	})
+	return approved, err
+}

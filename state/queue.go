@@ -1,0 +1,286 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"latchd/latch"
+)
+
+// The queue holds the oldest open request of each customer, its head, while it
+// is pending or waiting: in bReady when it may be planned, in bDue while it
+// waits for a time. bHeads remembers where, so that a change takes out exactly
+// what was put in.
+
+const (
+	inReady = 'r'
+	inDue   = 'd'
+)
+
+func class(r latch.Request) byte {
+	if r.Interactive {
+		return '0'
+	}
+	return '1'
+}
+
+// reindex puts a customer's head where it belongs.
+func (t *tx) reindex(c latch.CustomerID) error {
+	r, found, err := t.head(c)
+	if err != nil {
+		return err
+	}
+	var place []byte
+	if found {
+		place = headPlace(r)
+	}
+	customer := customerKey(c)
+	was := bytes.Clone(t.b(bHeads).Get(customer))
+	if bytes.Equal(was, place) {
+		return nil
+	}
+	if len(was) > 0 {
+		if err := t.b(placeBucket(was)).Delete(was[1:]); err != nil {
+			return err
+		}
+	}
+	if place == nil {
+		return t.b(bHeads).Delete(customer)
+	}
+	value := customer
+	if place[0] == inDue {
+		value = append([]byte{class(r)}, customer...)
+	}
+	if err := t.b(placeBucket(place)).Put(place[1:], value); err != nil {
+		return err
+	}
+	return t.b(bHeads).Put(customer, place)
+}
+
+func placeBucket(place []byte) []byte {
+	if place[0] == inDue {
+		return bDue
+	}
+	return bReady
+}
+
+// headPlace is where a head belongs, nil for nowhere.
+func headPlace(r latch.Request) []byte {
+	switch {
+	case r.State == latch.Waiting && !r.NextAttemptAt.IsZero():
+		return join([]byte{inDue}, timeKey(r.NextAttemptAt), []byte(r.ID))
+	case r.State == latch.Pending || r.State == latch.Waiting:
+		return readyPlace(class(r), r.ID)
+	}
+	return nil
+}
+
+func readyPlace(class byte, id string) []byte {
+	return append([]byte{inReady, class}, id...)
+}
+
+// Queue lists what may be planned at now: of each customer only the oldest open
+// request, and only while it is pending, or waiting with NextAttemptAt not after
+// now. Interactive ones come first, then bulk, each in the order of acceptance.
+// Held requests are not in it; an approval makes them pending.
+//
+// A page costs the same however long the queue. What has become due is moved in
+// one short transaction of its own first; a page itself changes nothing.
+func (s *Store) Queue(ctx context.Context, now time.Time, after QueuePos, limit int) (page []Queued, next QueuePos, err error) {
+	limit = pageSize(limit)
+	if err := s.promote(ctx, now); err != nil {
+		return nil, QueuePos{}, err
+	}
+	err = s.view(ctx, func(t *tx) error {
+		page, next = nil, QueuePos{}
+		c := t.b(bReady).Cursor()
+		from := []byte(after.key)
+		if len(from) > 0 {
+			from = afterKey(from)
+		}
+		last := ""
+		for k, v := c.Seek(from); k != nil; k, v = c.Next() {
+			if err := t.alive(); err != nil {
+				return err
+			}
+			if len(k) < 2 || len(v) != 8 {
+				return &badRecord{"the queue has an entry that is none"}
+			}
+			r, _, err := t.openRequest(string(k[1:]))
+			if err != nil {
+				return err
+			}
+			if r.State == latch.Waiting && r.NextAttemptAt.After(now) {
+				continue // it was due once, by a clock that has gone back
+			}
+			if len(page) == limit {
+				next = QueuePos{key: last}
+				return nil
+			}
+			q, err := t.queued(r, now)
+			if err != nil {
+				return err
+			}
+			page, last = append(page, q), string(k)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, QueuePos{}, err
+	}
+	return page, next, nil
+}
+
+// promote moves heads whose time has come from bDue to bReady, some thousands a
+// transaction.
+func (s *Store) promote(ctx context.Context, now time.Time) error {
+	for {
+		due := false
+		err := s.view(ctx, func(t *tx) error {
+			k, _ := t.b(bDue).Cursor().First()
+			due = isDue(k, now)
+			return nil
+		})
+		if err != nil || !due {
+			return err
+		}
+		if err := s.update(ctx, stepPromote, func(t *tx) error { return t.promote(now, MaxPerCall) }); err != nil {
+			return err
+		}
+	}
+}
+
+func isDue(k []byte, now time.Time) bool {
+	return len(k) > 8 && binary.BigEndian.Uint64(k) <= binary.BigEndian.Uint64(timeKey(now))
+}
+
+func (t *tx) promote(now time.Time, limit int) error {
+	type entry struct{ key, value []byte }
+	var due []entry
+	c := t.b(bDue).Cursor()
+	for k, v := c.First(); isDue(k, now) && len(due) < limit; k, v = c.Next() {
+		if len(v) != 9 {
+			return &badRecord{"the queue has an entry that is none"}
+		}
+		due = append(due, entry{bytes.Clone(k), bytes.Clone(v)})
+	}
+	for _, e := range due {
+		customer := e.value[1:]
+		place := readyPlace(e.value[0], string(e.key[8:]))
+		if err := t.b(bDue).Delete(e.key); err != nil {
+			return err
+		}
+		if err := t.b(bReady).Put(place[1:], customer); err != nil {
+			return err
+		}
+		if err := t.b(bHeads).Put(customer, place); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// queued gathers what a decision on r needs.
+func (t *tx) queued(r latch.Request, now time.Time) (Queued, error) {
+	q := Queued{Request: r}
+	var err error
+	if q.Hold, err = t.hold(r.ID); err != nil {
+		return q, err
+	}
+	i, err := t.intent(r.ID)
+	if err != nil {
+		return q, err
+	}
+	if i != nil {
+		q.Intent = &i.Intent
+	}
+	if q.Quiet, err = t.quiet(r.Customer, now); err != nil {
+		return q, err
+	}
+	m, found, err := t.mapping(r.Customer)
+	if err != nil || !found {
+		return q, err
+	}
+	shown, err := t.shown(r.Customer, m)
+	q.Mapping = &shown
+	return q, err
+}
+
+// HeldChanged lists held requests that have to be planned anew: those whose
+// customer is, by the mapping, no longer latched to what the hold was made for,
+// and those with an open intent, which only a new reading settles.
+func (s *Store) HeldChanged(ctx context.Context) (ids []string, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		ids = nil
+		return t.eachHeld(func(r latch.Request, h latch.Hold) error {
+			m, _, err := t.mapping(r.Customer)
+			if err != nil {
+				return err
+			}
+			if m.Account != h.From || t.b(bIntents).Get([]byte(r.ID)) != nil {
+				ids = append(ids, r.ID)
+			}
+			return nil
+		})
+	})
+	return ids, err
+}
+
+// eachHeld goes through the requests in state held, oldest first.
+func (t *tx) eachHeld(fn func(latch.Request, latch.Hold) error) error {
+	ids := prefixed(t.b(bStates).Cursor(), []byte{stateByte(latch.Held)}, nil)
+	for id := ids(); id != nil; id = ids() {
+		if err := t.alive(); err != nil {
+			return err
+		}
+		r, _, err := t.openRequest(string(id))
+		if err != nil {
+			return err
+		}
+		h, err := t.hold(r.ID)
+		if err != nil {
+			return err
+		}
+		if h == nil {
+			return &badRecord{fmt.Sprintf("request %s is held and has no hold", r.ID)}
+		}
+		if err := fn(r, *h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Unhold moves held requests to pending, so that they are planned anew; the
+// hold stays on record. Others are left as they are. One transaction for each
+// 10,000; may be repeated.
+func (s *Store) Unhold(ctx context.Context, ids []string) error {
+	for chunk := range slices.Chunk(ids, MaxPerCall) {
+		err := s.update(ctx, stepUnhold, func(t *tx) error {
+			for _, id := range chunk {
+				if err := t.unhold(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) unhold(id string) error {
+	was, found, err := t.request(id)
+	if err != nil || !found || was.State != latch.Held {
+		return err
+	}
+	r := was
+	r.State = latch.Pending
+	return t.save(&was, r)
+}

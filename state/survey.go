@@ -1,0 +1,380 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"latchd/latch"
+)
+
+// surveyChunk is how many customers one transaction stages or applies, so that
+// nobody waits long for the turn to write.
+const surveyChunk = 10_000
+
+// shownEntries is how many changes a survey's result names.
+const shownEntries = 100
+
+// surveyStage is what is known of the staged rows.
+type surveyStage struct {
+	Rows  int       `json:"rows"`
+	Began time.Time `json:"began,omitzero"` // when the oldest of them was asked for
+}
+
+var mSurveyStage = []byte("survey-stage")
+
+// acceptedSurvey is a survey that passed the guard and is being applied.
+type acceptedSurvey struct {
+	Run       string           `json:"run"`
+	Full      bool             `json:"full"`
+	First     bool             `json:"first"` // nothing was known before
+	Watermark time.Time        `json:"watermark,omitzero"`
+	Now       time.Time        `json:"now"`
+	Began     time.Time        `json:"began"`
+	Rows      int              `json:"rows"`
+	Next      latch.CustomerID `json:"next"` // the first customer not yet applied
+}
+
+// ResetSurvey empties the staging area. One transaction; may be repeated.
+func (s *Store) ResetSurvey(ctx context.Context) error {
+	release, err := s.take(ctx, s.staging)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return s.update(ctx, stepResetSurvey, (*tx).resetSurvey)
+}
+
+func (t *tx) resetSurvey() error {
+	if t.b(bMeta).Get(mAccepted) != nil {
+		return errors.New("a survey that was accepted is still being applied; the next start carries it through")
+	}
+	if err := t.b(bMeta).Delete(mSurveyStage); err != nil {
+		return err
+	}
+	return t.empty(bSurvey)
+}
+
+// empty takes everything out of a bucket.
+func (t *tx) empty(name []byte) error {
+	if err := t.DeleteBucket(name); err != nil {
+		return err
+	}
+	_, err := t.CreateBucket(name)
+	return err
+}
+
+// StageSurvey adds rows to the staging area; the mapping is not touched. Each
+// 10,000 rows are a transaction of their own. May be repeated: the later row of
+// a customer counts.
+func (s *Store) StageSurvey(ctx context.Context, rows []latch.CustomerReading) error {
+	release, err := s.take(ctx, s.staging)
+	if err != nil {
+		return err
+	}
+	defer release()
+	for chunk := range slices.Chunk(rows, surveyChunk) {
+		if err := s.update(ctx, stepStageSurvey, func(t *tx) error { return t.stageSurvey(chunk) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) stageSurvey(rows []latch.CustomerReading) error {
+	if t.b(bMeta).Get(mAccepted) != nil {
+		return errors.New("a survey that was accepted is still being applied; the next start carries it through")
+	}
+	var stage surveyStage
+	if _, err := t.get(bMeta, mSurveyStage, &stage); err != nil {
+		return err
+	}
+	b := t.b(bSurvey)
+	b.FillPercent = 0.9 // they come sorted
+	for _, r := range rows {
+		if r.Customer <= 0 {
+			return fmt.Errorf("stage a survey: %d is no customer", r.Customer)
+		}
+		key := customerKey(r.Customer)
+		if b.Get(key) == nil {
+			stage.Rows++
+		}
+		if stage.Began.IsZero() || r.At.Before(stage.Began) {
+			stage.Began = r.At.UTC()
+		}
+		if err := b.Put(key, append(timeKey(r.At), readAccount(r)...)); err != nil {
+			return err
+		}
+	}
+	return t.put(bMeta, mSurveyStage, stage)
+}
+
+// SurveyInfo says how old the mapping is.
+func (s *Store) SurveyInfo(ctx context.Context) (info SurveyInfo, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		_, err := t.get(bMeta, mSurvey, &info)
+		return err
+	})
+	return info, err
+}
+
+// CommitSurvey makes the staged rows the mapping. A row changes nothing for a
+// customer with an open intent, or whose mapping is newer than the row. Of a
+// full survey, a customer that is mapped and not among the rows, or is there
+// without an account, is lost; of one of changes only, one that is there without
+// an account.
+//
+// When more than MaxLostPercent of the mappings would be lost, nothing is
+// changed and the loss is kept as a refusal, unless a person approved exactly
+// this loss in the last 24 hours; that approval is then used up.
+//
+// That a survey is taken is one transaction. It is then applied, some thousands
+// of customers at a time, so that requests can be filed meanwhile; a crash in
+// between is made good by the next Open, so after one either nothing of the
+// survey is there or, once the state is open, all of it. The staging area is
+// empty afterwards. Not to be repeated: stage anew.
+func (s *Store) CommitSurvey(ctx context.Context, c SurveyCommit) (SurveyResult, error) {
+	release, err := s.take(ctx, s.staging)
+	if err != nil {
+		return SurveyResult{}, err
+	}
+	defer release()
+	a, res, err := s.judgeSurvey(ctx, c)
+	if err != nil || res.Refused != nil && !res.approved {
+		return res.SurveyResult, err
+	}
+	err = s.update(ctx, stepAcceptSurvey, func(t *tx) error {
+		if res.Refused != nil {
+			if err := t.b(bRefusals).Delete([]byte(res.Refused.Digest)); err != nil {
+				return err
+			}
+		}
+		return t.put(bMeta, mAccepted, a)
+	})
+	if err != nil {
+		return SurveyResult{}, err
+	}
+	res.Refused = nil
+	// It is taken, so it is carried through, whatever becomes of the context.
+	err = s.applySurvey(context.WithoutCancel(ctx), &res.SurveyResult)
+	return res.SurveyResult, err
+}
+
+type judgedSurvey struct {
+	SurveyResult
+	approved bool
+}
+
+// judgeSurvey counts what would be lost and stores a refusal.
+func (s *Store) judgeSurvey(ctx context.Context, c SurveyCommit) (a acceptedSurvey, res judgedSurvey, err error) {
+	had := 0
+	var refusal *latch.Refusal
+	err = s.view(ctx, func(t *tx) error {
+		var stage surveyStage
+		if _, err := t.get(bMeta, mSurveyStage, &stage); err != nil {
+			return err
+		}
+		var info SurveyInfo
+		if _, err := t.get(bMeta, mSurvey, &info); err != nil {
+			return err
+		}
+		if had, err = t.counter(mMappings); err != nil {
+			return err
+		}
+		if stage.Began.IsZero() {
+			stage.Began = c.Now
+		}
+		a = acceptedSurvey{
+			Run: c.Run, Full: c.Full, First: info.LastComplete.IsZero(), Watermark: c.Watermark.UTC(),
+			Now: c.Now.UTC(), Began: stage.Began.UTC(), Rows: stage.Rows,
+		}
+		res.Seen = stage.Rows
+		if res.Lost, err = t.lostMappings(a, nil); err != nil || !latch.TooMuchLost(had, res.Lost, c.MaxLostPercent) {
+			return err
+		}
+		var ids []string
+		if _, err := t.lostMappings(a, func(c latch.CustomerID) { ids = append(ids, c.String()) }); err != nil {
+			return err
+		}
+		refusal = &latch.Refusal{
+			Kind: "survey", Digest: latch.LossDigest("survey", ids), Setting: "guard.max_lost_mappings_percent",
+			Percent: c.MaxLostPercent, Had: had, Lost: res.Lost, Sample: ids[:min(20, len(ids))],
+		}
+		return nil
+	})
+	if err != nil || refusal == nil {
+		return a, res, err
+	}
+	res.Refused = refusal
+	res.approved, err = s.refuse(ctx, *refusal, c.Now)
+	return a, res, err
+}
+
+// lostMappings counts the mapped customers that a survey would take out.
+func (t *tx) lostMappings(a acceptedSurvey, each func(latch.CustomerID)) (int, error) {
+	n := 0
+	next := t.surveyRows(a, 0)
+	for {
+		if err := t.alive(); err != nil {
+			return 0, err
+		}
+		row, ok, err := next()
+		if err != nil || !ok {
+			return n, err
+		}
+		if readAccount(row) != "" {
+			continue
+		}
+		was, change, err := t.differs(row)
+		if err != nil {
+			return 0, err
+		}
+		if change && was.Account != "" {
+			n++
+			if each != nil {
+				each(row.Customer)
+			}
+		}
+	}
+}
+
+// surveyRows gives, one a call and by id, what a survey says of the customers
+// from one on: the staged rows, and for a full one a row without an account for
+// each mapped customer that is not among them.
+func (t *tx) surveyRows(a acceptedSurvey, from latch.CustomerID) func() (latch.CustomerReading, bool, error) {
+	staged := t.b(bSurvey).Cursor()
+	sk, sv := staged.Seek(customerKey(from))
+	mapped := t.b(bMapping).Cursor()
+	var mk []byte
+	if a.Full {
+		mk, _ = mapped.Seek(customerKey(from))
+	}
+	return func() (latch.CustomerReading, bool, error) {
+		switch {
+		case sk == nil && mk == nil:
+			return latch.CustomerReading{}, false, nil
+		case sk == nil || mk != nil && bytes.Compare(mk, sk) < 0:
+			row := latch.CustomerReading{Customer: keyCustomer(mk), Found: true, At: a.Began}
+			mk, _ = mapped.Next()
+			return row, true, nil
+		}
+		if len(sk) != 8 || len(sv) < 8 {
+			return latch.CustomerReading{}, false, &badRecord{"a staged row of the survey cannot be read"}
+		}
+		row := latch.CustomerReading{
+			Customer: keyCustomer(sk), Found: true, Account: latch.AccountID(sv[8:]),
+			At: time.Unix(0, int64(binary.BigEndian.Uint64(sv))).UTC(),
+		}
+		if bytes.Equal(mk, sk) {
+			mk, _ = mapped.Next()
+		}
+		sk, sv = staged.Next()
+		return row, true, nil
+	}
+}
+
+// applySurvey carries an accepted survey through, from where it stands.
+func (s *Store) applySurvey(ctx context.Context, res *SurveyResult) error {
+	for done := false; !done; {
+		err := s.update(ctx, stepApplySurvey, func(t *tx) error {
+			var a acceptedSurvey
+			found, err := t.get(bMeta, mAccepted, &a)
+			if err != nil || !found {
+				done = true
+				return err
+			}
+			if done, err = t.applySurvey(&a, res); err != nil {
+				return err
+			}
+			return t.put(bMeta, mAccepted, a)
+		})
+		if err != nil {
+			return fmt.Errorf("apply the survey: %w", err)
+		}
+	}
+	return s.update(ctx, stepEndSurvey, func(t *tx) error {
+		var a acceptedSurvey
+		if found, err := t.get(bMeta, mAccepted, &a); err != nil || !found {
+			return err
+		}
+		var info SurveyInfo
+		if _, err := t.get(bMeta, mSurvey, &info); err != nil {
+			return err
+		}
+		info.LastComplete, info.Watermark, info.Seen = a.Now, a.Watermark, a.Rows
+		if a.Full {
+			info.LastFull = a.Now
+		}
+		if err := t.put(bMeta, mSurvey, info); err != nil {
+			return err
+		}
+		if err := t.b(bMeta).Delete(mAccepted); err != nil {
+			return err
+		}
+		return t.resetSurvey()
+	})
+}
+
+func (t *tx) applySurvey(a *acceptedSurvey, res *SurveyResult) (done bool, err error) {
+	// The rows are gathered first: a cursor does not stand still under writes.
+	next := t.surveyRows(*a, a.Next)
+	var rows []latch.CustomerReading
+	for len(rows) < surveyChunk {
+		row, ok, err := next()
+		if err != nil {
+			return false, err
+		}
+		if !ok {
+			done = true
+			break
+		}
+		rows = append(rows, row)
+	}
+	for _, row := range rows {
+		if err := t.alive(); err != nil {
+			return false, err
+		}
+		was, change, err := t.differs(row)
+		if err != nil {
+			return false, err
+		}
+		a.Next = row.Customer + 1
+		if !change {
+			continue
+		}
+		res.Changed++
+		if a.First && was.Account == "" {
+			// The first survey is news as a whole, not customer by customer.
+			err := t.setMapping(row.Customer, mappingRecord{Account: row.Account, Since: row.At, Origin: latch.OriginObserved, At: row.At})
+			if err != nil {
+				return false, err
+			}
+			continue
+		}
+		e, err := t.observe(a.Run, row, a.Now)
+		if err != nil {
+			return false, err
+		}
+		if e != nil && len(res.Entries) < shownEntries {
+			res.Entries = append(res.Entries, *e)
+		}
+	}
+	return done, nil
+}
+
+// resumeSurvey carries through what a crash left half applied.
+func (s *Store) resumeSurvey(ctx context.Context) error {
+	accepted := false
+	err := s.view(ctx, func(t *tx) error {
+		accepted = t.b(bMeta).Get(mAccepted) != nil
+		return nil
+	})
+	if err != nil || !accepted {
+		return err
+	}
+	return s.applySurvey(ctx, &SurveyResult{})
+}
