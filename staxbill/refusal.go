@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -72,8 +73,11 @@ func explain(body []byte, hide func(string) string) explained {
 	return e
 }
 
+// cutText makes a text of the service fit for one line of a log.
 func cutText(s string) string {
-	s = strings.ToValidUTF8(strings.TrimSpace(s), "�")
+	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "�"), func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r)
+	}), " ")
 	if len(s) <= maxDetailText {
 		return s
 	}

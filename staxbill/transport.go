@@ -102,7 +102,7 @@ type flight struct {
 	deadline time.Time
 
 	mu    sync.Mutex
-	asked bool // for a connection: the transport reports what it does
+	asked bool // the transport reports whether it got a connection
 	conns []net.Conn
 }
 

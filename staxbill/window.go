@@ -2,6 +2,7 @@ package staxbill
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,9 +25,8 @@ type window struct {
 
 	reset    time.Time // by the local clock
 	serverAt time.Time // Reset as the service wrote it; zero = unreadable
-	lead     time.Duration
-	since    uint64 // calls from this one on were sent in this window
-	told     bool   // by an answer to one of those
+	since    uint64    // calls from this one on were sent in this window
+	told     bool      // by an answer to one of those
 
 	// lost are calls that ended without headers: the service may have counted
 	// them. Each is the number of the first call sent after its end, whose
@@ -132,46 +132,37 @@ func (w *window) learn(r report, seq uint64, now time.Time, next uint64) bool {
 func (w *window) open(r report, now time.Time) {
 	w.left, w.known, w.told, w.lost = r.left, true, true, nil
 	w.serverAt = r.reset
-	w.lead = 0
-	if r.reset.IsZero() {
-		w.reset = now.Add(w.fallback)
-		return
-	}
-	if !r.date.IsZero() {
-		w.lead = r.date.Sub(now)
-	}
-	w.place(r)
+	w.reset = w.placed(r, now)
 }
 
 // lower takes a later answer of the same window: what is left only falls.
 func (w *window) lower(r report, seq uint64, now time.Time) {
 	w.left, w.known, w.told = min(w.left, r.left), true, true
-	kept := w.lost[:0]
-	for _, from := range w.lost {
-		if seq < from {
-			kept = append(kept, from)
-		}
-	}
-	w.lost = kept
+	w.lost = slices.DeleteFunc(w.lost, func(from uint64) bool { return seq >= from })
 	if r.reset.IsZero() || w.serverAt.IsZero() {
 		return
 	}
-	if !r.date.IsZero() {
-		// Date is cut to the second and the answer took a while, so the
-		// service's clock is at least this far ahead of ours; the largest of
-		// several is the closest.
-		w.lead = max(w.lead, r.date.Sub(now))
+	if at := w.placed(r, now); at.Before(w.reset) {
+		w.reset = at
 	}
-	w.place(r)
 }
 
-// place translates the service's reset into local time, late rather than early.
-func (w *window) place(r report) {
-	margin := 250 * time.Millisecond
+// placed translates the service's reset into local time. Its Date is cut to the
+// second and the answer took a while, so the result is late rather than early,
+// and the earliest of several is the closest. It is counted from now on, so that
+// a local clock that is set meanwhile moves nothing.
+func (w *window) placed(r report, now time.Time) time.Time {
+	if r.reset.IsZero() {
+		return now.Add(w.fallback)
+	}
+	clock, margin := r.date, 250*time.Millisecond
+	if clock.IsZero() {
+		clock = now
+	}
 	if r.whole {
 		margin = time.Second // it may have been cut to the second
 	}
-	w.reset = w.serverAt.Add(margin - w.lead)
+	return now.Add(r.reset.Sub(clock) + margin)
 }
 
 func (w *window) lose(next uint64) {

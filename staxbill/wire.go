@@ -59,13 +59,18 @@ func (c *Client) send(ctx context.Context, k call) (*answer, *Error) {
 	callCtx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	deadline, _ := callCtx.Deadline()
-	f := &flight{deadline: deadline}
+	_, traced := c.transport.(*http.Transport)
+	f := &flight{deadline: deadline, asked: traced}
 	req, err := c.request(httptrace.WithClientTrace(callCtx, f.trace()), k)
 	if err != nil {
 		c.budget.leave(t, ending{})
 		failed := k.fail(Malformed, err)
 		failed.Fate = FateNotSent
 		return nil, failed
+	}
+	if err := ctx.Err(); err != nil {
+		c.budget.leave(t, ending{})
+		return nil, c.notLetOut(k, err)
 	}
 	c.count(k.op)
 	resp, err := c.transport.RoundTrip(req)
