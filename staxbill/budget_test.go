@@ -133,7 +133,7 @@ func hammer(t *testing.T, c *Client, goroutines int, d time.Duration) {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				_, err := c.Latch(ctx, latch.CustomerID(g+1), accountA, false)
-				if e, failed := As(err); failed && e.Kind != Cancelled {
+				if e, failed := As(err); failed && e.Kind != KindCancelled {
 					t.Errorf("latch: %v", err)
 					return
 				}
@@ -246,7 +246,7 @@ func TestReserveOfTheDayIsLeft(t *testing.T) {
 			wg.Go(func() {
 				_, err := c.Latch(t.Context(), 7, accountA, false)
 				if e, failed := As(err); failed {
-					if e.Kind != DailyBudget || e.Fate != FateNotSent || !e.Limited() || e.RetryAfter < time.Hour {
+					if e.Kind != KindDailyBudget || e.Fate != FateNotSent || !e.Limited() || e.RetryAfter < time.Hour {
 						t.Errorf("got %v %v, again in %s", e.Kind, e.Fate, e.RetryAfter)
 					}
 					mu.Lock()

@@ -30,11 +30,11 @@ const byID = "&sortExpression=id&sortOrder=Ascending"
 func (c *Client) Customer(ctx context.Context, id latch.CustomerID) (latch.CustomerReading, error) {
 	k := call{op: opCustomer, customer: id, method: http.MethodGet, target: "/customers/" + id.String(), maxBody: maxBody}
 	if id <= 0 {
-		return latch.CustomerReading{}, k.fail(Refused, fmt.Errorf("%d is no customer id", id))
+		return latch.CustomerReading{}, k.fail(KindRefused, fmt.Errorf("%d is no customer id", id))
 	}
 	a, failed := c.read(ctx, k)
 	if failed != nil {
-		if failed.Kind == NotFound {
+		if failed.Kind == KindNotFound {
 			if said := explain(a.body, c.hide); said.documented && !said.routing {
 				return latch.CustomerReading{Customer: id, At: a.asked}, nil
 			}
@@ -53,7 +53,7 @@ func (c *Client) Customer(ctx context.Context, id latch.CustomerID) (latch.Custo
 
 // senseless is a 2xx that does not say what was asked.
 func (c *Client) senseless(k call, a *answer, err error) *Error {
-	failed := k.fail(Malformed, c.clean(err))
+	failed := k.fail(KindMalformed, c.clean(err))
 	failed.Status = a.status
 	return failed
 }
@@ -117,7 +117,7 @@ func (c *Client) readSet(ctx context.Context, set []latch.CustomerID, found *col
 	}
 	a, failed := c.read(ctx, k)
 	if failed != nil {
-		if failed.Kind == Refused && failed.Status == http.StatusBadRequest {
+		if failed.Kind == KindRefused && failed.Status == http.StatusBadRequest {
 			c.giveUpSets("answered 400")
 			return nil
 		}

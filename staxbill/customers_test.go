@@ -23,13 +23,13 @@ func TestCustomer404(t *testing.T) {
 		{"documented", jsonType, `{"ErrorId":0,"HttpStatusCode":404,"Errors":[{"Key":"Api Error","Value":"Customer 7 was not found."}]}`, 0},
 		{"without errors", jsonType, `{"ErrorId":12,"HttpStatusCode":404}`, 0},
 		{"message", jsonType, `{"Message":"Customer 7 was not found."}`, 0},
-		{"routing", jsonType, routing404, NotFound},
-		{"routing, short", jsonType, `{"Message":"No HTTP resource was found that matches the request URI '/x'."}`, NotFound},
-		{"empty", "", ``, NotFound},
-		{"empty object", jsonType, `{}`, NotFound},
-		{"array", jsonType, `[]`, NotFound},
-		{"truncated", jsonType, `{"ErrorId":0,"HttpSta`, NotFound},
-		{"html", "text/html", `<html>404</html>`, Malformed},
+		{"routing", jsonType, routing404, KindNotFound},
+		{"routing, short", jsonType, `{"Message":"No HTTP resource was found that matches the request URI '/x'."}`, KindNotFound},
+		{"empty", "", ``, KindNotFound},
+		{"empty object", jsonType, `{}`, KindNotFound},
+		{"array", jsonType, `[]`, KindNotFound},
+		{"truncated", jsonType, `{"ErrorId":0,"HttpSta`, KindNotFound},
+		{"html", "text/html", `<html>404</html>`, KindMalformed},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestCustomerDecoding(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c, _ := newClient(t, Options{Transport: inProcess(answerWith(200, jsonType, body))})
 			_, err := c.Customer(t.Context(), 7)
-			if e := asError(t, err); e.Kind != Malformed {
+			if e := asError(t, err); e.Kind != KindMalformed {
 				t.Errorf("%s: got %v", body, e)
 			}
 		})
@@ -187,7 +187,7 @@ func TestSetWithoutLinkIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := newClient(t, Options{Transport: inProcess(answerWith(200, jsonType, `[{"id":1,"salesforceId":null},{"id":2}]`))})
 		_, err := c.Customers(t.Context(), []latch.CustomerID{1, 2})
-		if e := asError(t, err); e.Kind != Malformed || !strings.Contains(e.Error(), "absent is not null") {
+		if e := asError(t, err); e.Kind != KindMalformed || !strings.Contains(e.Error(), "absent is not null") {
 			t.Errorf("got %v", e)
 		}
 	})

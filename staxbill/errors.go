@@ -15,30 +15,30 @@ type Kind int
 
 // The kinds of failures.
 const (
-	// Malformed is an answer that makes no sense: a 2xx that is not what was
+	// KindMalformed is an answer that makes no sense: a 2xx that is not what was
 	// asked for, an HTML page, a page of customers that contradicts another.
-	Malformed Kind = iota + 1
-	// Auth is a key that Stax Bill does not take: 401, or the documented 400 for
+	KindMalformed Kind = iota + 1
+	// KindAuth is a key that Stax Bill does not take: 401, or the documented 400 for
 	// a key of a wrong format (dev/errors).
-	Auth
-	// NotFound is a 404.
-	NotFound
-	// Refused is any other 4xx.
-	Refused
-	// RateLimited is a 429.
-	RateLimited
-	// DailyBudget is a call that was not made since only the reserve of the
+	KindAuth
+	// KindNotFound is a 404.
+	KindNotFound
+	// KindRefused is any other 4xx.
+	KindRefused
+	// KindRateLimited is a 429.
+	KindRateLimited
+	// KindDailyBudget is a call that was not made since only the reserve of the
 	// day's calls is left; RetryAfter says when the day ends.
-	DailyBudget
-	// Transient is a 5xx, a failure of the network, a time-out.
-	Transient
-	// Cancelled is the caller's context having ended.
-	Cancelled
+	KindDailyBudget
+	// KindTransient is a 5xx, a failure of the network, a time-out.
+	KindTransient
+	// KindCancelled is the caller's context having ended.
+	KindCancelled
 )
 
 var kindNames = map[Kind]string{
-	Malformed: "malformed", Auth: "auth", NotFound: "not-found", Refused: "refused",
-	RateLimited: "rate-limited", DailyBudget: "daily-budget", Transient: "transient", Cancelled: "cancelled",
+	KindMalformed: "malformed", KindAuth: "auth", KindNotFound: "not-found", KindRefused: "refused",
+	KindRateLimited: "rate-limited", KindDailyBudget: "daily-budget", KindTransient: "transient", KindCancelled: "cancelled",
 }
 
 func (k Kind) String() string { return kindNames[k] }
@@ -52,7 +52,8 @@ const (
 	// FateNotSent is a call that can have had no effect: it was not made, or
 	// was turned away before Stax Bill looked at it (401, 429).
 	FateNotSent Fate = iota + 1
-	// FateRefused is a call that was answered with a 4xx: no effect.
+	// FateRefused is a call that was answered with a 4xx, or could not be made
+	// of these ids: no effect.
 	FateRefused
 	// FateUnknown is a call that may have taken effect, or still may.
 	FateUnknown
@@ -111,7 +112,7 @@ func (e *Error) Error() string {
 		b.WriteString("reading customers")
 	}
 	switch {
-	case e.Kind == DailyBudget:
+	case e.Kind == KindDailyBudget:
 		b.WriteString(": the day's calls are spent up to the reserve")
 	case e.Status != 0:
 		fmt.Fprintf(&b, ": answered %d", e.Status)
@@ -140,28 +141,28 @@ const maxDetailsShown = 5
 
 // Unreachable reports whether the service could not be reached or did not
 // answer as itself: nothing about the request is wrong.
-func (e *Error) Unreachable() bool { return e.Kind == Transient }
+func (e *Error) Unreachable() bool { return e.Kind == KindTransient }
 
 // Limited reports whether a limit of calls stands in the way.
-func (e *Error) Limited() bool { return e.Kind == RateLimited || e.Kind == DailyBudget }
+func (e *Error) Limited() bool { return e.Kind == KindRateLimited || e.Kind == KindDailyBudget }
 
 // Hint is what an operator can do, as a sentence; "" where there is nothing to
 // add to the error itself.
 func (e *Error) Hint() string {
 	switch e.Kind {
-	case Auth:
+	case KindAuth:
 		return "Check staxbill.api_key (Settings > Integrations > API Key in Stax Bill; making a new key ends the old one at once) and that staxbill.base_url is the environment that the key belongs to."
-	case NotFound:
+	case KindNotFound:
 		if e.Op != opLatch {
 			return "Check staxbill.base_url: https://secure.fusebill.com/v1, or https://stg-secure.fusebill.com/v1 for older test accounts."
 		}
-	case RateLimited:
+	case KindRateLimited:
 		return "Somebody else uses this API key's calls too; give latchd a key of its own or lower staxbill.max_requests_per_minute."
-	case DailyBudget:
+	case KindDailyBudget:
 		return "Wait for the day to end, or lower staxbill.daily_reserve_percent."
-	case Transient:
+	case KindTransient:
 		return "See https://status.staxbill.com and whether this machine reaches staxbill.base_url."
-	case Malformed:
+	case KindMalformed:
 		return "Check that staxbill.base_url is Stax Bill's API and that no proxy answers in its place."
 	}
 	return ""

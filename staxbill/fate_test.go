@@ -51,11 +51,11 @@ func TestFateOfACutConnection(t *testing.T) {
 		answer string
 		kind   Kind
 	}{
-		{"no answer", "", Transient},
-		{"half a header", "HTTP/1.1 200 O", Transient},
-		{"half a body", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"id\":7", Transient},
-		{"half of a chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{\"id\"", Transient},
-		{"no HTTP", "SSH-2.0-x\r\n\r\n", Transient},
+		{"no answer", "", KindTransient},
+		{"half a header", "HTTP/1.1 200 O", KindTransient},
+		{"half a body", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"id\":7", KindTransient},
+		{"half of a chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{\"id\"", KindTransient},
+		{"no HTTP", "SSH-2.0-x\r\n\r\n", KindTransient},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var calls atomic.Int32
@@ -120,7 +120,7 @@ func TestFateNotSent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, _ := newClient(t, Options{BaseURL: url})
 			_, err := c.Latch(t.Context(), 7, accountA, false)
-			if e := asError(t, err); e.Kind != Transient || e.Fate != FateNotSent || !e.Unreachable() {
+			if e := asError(t, err); e.Kind != KindTransient || e.Fate != FateNotSent || !e.Unreachable() {
 				t.Errorf("got %v %v: %v", e.Kind, e.Fate, e)
 			}
 		})
@@ -141,7 +141,7 @@ func TestFateNotSent(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, err := c.Latch(ctx, 7, accountA, false)
-		if e := asError(t, err); e.Kind != Cancelled || e.Fate != FateNotSent || len(c.Calls()) != 0 {
+		if e := asError(t, err); e.Kind != KindCancelled || e.Fate != FateNotSent || len(c.Calls()) != 0 {
 			t.Errorf("got %v %v: %v", e.Kind, e.Fate, e)
 		}
 	})
@@ -157,7 +157,7 @@ func TestCancelledWhileUnderWay(t *testing.T) {
 	}, Options{})
 	_, err := c.Latch(ctx, 7, accountA, false)
 	close(released)
-	if e := asError(t, err); e.Kind != Cancelled || e.Fate != FateUnknown {
+	if e := asError(t, err); e.Kind != KindCancelled || e.Fate != FateUnknown {
 		t.Errorf("got %v %v: %v", e.Kind, e.Fate, e)
 	}
 }

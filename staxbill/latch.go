@@ -26,8 +26,8 @@ type latchBody struct {
 func (c *Client) Latch(ctx context.Context, customer latch.CustomerID, account latch.AccountID, force bool) (Latched, error) {
 	k := call{op: opLatch, customer: customer, method: http.MethodPost, target: "/Salesforce/Latch", maxBody: maxBody}
 	if customer <= 0 || !account.Valid() {
-		failed := k.fail(Refused, errors.New("customer and account must be valid ids"))
-		failed.Fate = FateNotSent
+		failed := k.fail(KindRefused, errors.New("customer and account must be valid ids"))
+		failed.Fate = FateRefused
 		return Latched{}, failed
 	}
 	var err error
@@ -40,7 +40,7 @@ func (c *Client) Latch(ctx context.Context, customer latch.CustomerID, account l
 	}
 	named, err := c.latchedTo(a, customer)
 	if err != nil {
-		failed = k.fail(Malformed, err)
+		failed = k.fail(KindMalformed, err)
 		failed.Status, failed.Fate = a.status, FateUnknown
 		failed.Errors = explain(a.body, c.hide).details
 		return Latched{}, failed

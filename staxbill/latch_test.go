@@ -32,31 +32,31 @@ func TestLatchAnswers(t *testing.T) {
 		{"201", 201, jsonType, `{}`, 0, 0, ""},
 		{"object as text", 200, "text/plain", "\ufeff {\"id\":7}", 0, 0, ""},
 		{"object as html", 200, "text/html", `{"id":7,"salesforceId":null}`, 0, 0, ""},
-		{"array", 200, jsonType, `[]`, Malformed, FateUnknown, ""},
-		{"html", 200, "text/html", `<html>`, Malformed, FateUnknown, ""},
-		{"broken off", 200, jsonType, `{"id":7,"sales`, Malformed, FateUnknown, ""},
-		{"another customer", 200, jsonType, `{"id":8,"salesforceId":"0014100000JJ3wt"}`, Malformed, FateUnknown, ""},
-		{"errors in a success", 200, jsonType, refusal("400", "no"), Malformed, FateUnknown, ""},
-		{"link of an odd type", 200, jsonType, `{"id":7,"salesforceId":{}}`, Malformed, FateUnknown, ""},
-		{"huge", 200, jsonType, strings.Repeat(" ", maxBody+1), Malformed, FateUnknown, ""},
-		{"redirect", 302, "", ``, Malformed, FateUnknown, ""},
-		{"no such account", 400, jsonType, refusal("400", "Salesforce Account 1 does not exist."), Refused, FateRefused, ""},
-		{"key of a wrong format", 400, jsonType, refusal("400", "Authorization key is not in the correct format."), Auth, FateNotSent, ""},
-		{"401", 401, "", ``, Auth, FateNotSent, ""},
-		{"403", 403, jsonType, `{"Message":"Forbidden"}`, Refused, FateRefused, ""},
-		{"404", 404, jsonType, refusal("404", "Customer 7 not found"), NotFound, FateRefused, ""},
-		{"404 html", 404, "text/html", `<!doctype html>`, Malformed, FateRefused, ""},
-		{"409", 409, jsonType, refusal("409", "linked"), Refused, FateRefused, ""},
-		{"errors missing", 400, jsonType, `{"ErrorId":1,"HttpStatusCode":400}`, Refused, FateRefused, ""},
-		{"errors null", 400, jsonType, `{"Errors":null}`, Refused, FateRefused, ""},
-		{"errors an object", 400, jsonType, `{"Errors":{"fusebillId":["bad"]}}`, Refused, FateRefused, ""},
-		{"errors of texts", 400, jsonType, `{"Errors":["bad",7,null,{"Key":1,"Value":[]}]}`, Refused, FateRefused, ""},
-		{"empty 400", 400, "", ``, Refused, FateRefused, ""},
-		{"truncated 400", 400, jsonType, `{"Errors":[{"Ke`, Refused, FateRefused, ""},
-		{"key echoed", 400, jsonType, refusal("400", "bad header Basic "+plantedKey), Refused, FateRefused, ""},
-		{"429", 429, jsonType, refusal("429", "minute"), RateLimited, FateNotSent, ""},
-		{"500", 500, jsonType, refusal("500", "oops"), Transient, FateUnknown, ""},
-		{"503 html", 503, "text/html", `<html>`, Transient, FateUnknown, ""},
+		{"array", 200, jsonType, `[]`, KindMalformed, FateUnknown, ""},
+		{"html", 200, "text/html", `<html>`, KindMalformed, FateUnknown, ""},
+		{"broken off", 200, jsonType, `{"id":7,"sales`, KindMalformed, FateUnknown, ""},
+		{"another customer", 200, jsonType, `{"id":8,"salesforceId":"0014100000JJ3wt"}`, KindMalformed, FateUnknown, ""},
+		{"errors in a success", 200, jsonType, refusal("400", "no"), KindMalformed, FateUnknown, ""},
+		{"link of an odd type", 200, jsonType, `{"id":7,"salesforceId":{}}`, KindMalformed, FateUnknown, ""},
+		{"huge", 200, jsonType, strings.Repeat(" ", maxBody+1), KindMalformed, FateUnknown, ""},
+		{"redirect", 302, "", ``, KindMalformed, FateUnknown, ""},
+		{"no such account", 400, jsonType, refusal("400", "Salesforce Account 1 does not exist."), KindRefused, FateRefused, ""},
+		{"key of a wrong format", 400, jsonType, refusal("400", "Authorization key is not in the correct format."), KindAuth, FateNotSent, ""},
+		{"401", 401, "", ``, KindAuth, FateNotSent, ""},
+		{"403", 403, jsonType, `{"Message":"Forbidden"}`, KindRefused, FateRefused, ""},
+		{"404", 404, jsonType, refusal("404", "Customer 7 not found"), KindNotFound, FateRefused, ""},
+		{"404 html", 404, "text/html", `<!doctype html>`, KindMalformed, FateRefused, ""},
+		{"409", 409, jsonType, refusal("409", "linked"), KindRefused, FateRefused, ""},
+		{"errors missing", 400, jsonType, `{"ErrorId":1,"HttpStatusCode":400}`, KindRefused, FateRefused, ""},
+		{"errors null", 400, jsonType, `{"Errors":null}`, KindRefused, FateRefused, ""},
+		{"errors an object", 400, jsonType, `{"Errors":{"fusebillId":["bad"]}}`, KindRefused, FateRefused, ""},
+		{"errors of texts", 400, jsonType, `{"Errors":["bad",7,null,{"Key":1,"Value":[]}]}`, KindRefused, FateRefused, ""},
+		{"empty 400", 400, "", ``, KindRefused, FateRefused, ""},
+		{"truncated 400", 400, jsonType, `{"Errors":[{"Ke`, KindRefused, FateRefused, ""},
+		{"key echoed", 400, jsonType, refusal("400", "bad header Basic "+plantedKey), KindRefused, FateRefused, ""},
+		{"429", 429, jsonType, refusal("429", "minute"), KindRateLimited, FateNotSent, ""},
+		{"500", 500, jsonType, refusal("500", "oops"), KindTransient, FateUnknown, ""},
+		{"503 html", 503, "text/html", `<html>`, KindTransient, FateUnknown, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := serve(t, answerWith(tc.status, tc.typ, tc.body), Options{})
@@ -114,7 +114,7 @@ func TestLatchRefusesWhatCannotBeAnID(t *testing.T) {
 		func() error { _, err := c.Latch(t.Context(), 0, accountA, false); return err }(),
 		func() error { _, err := c.Latch(t.Context(), 7, "0014100000JJ3wt", false); return err }(),
 	} {
-		if e := asError(t, err); e.Fate != FateNotSent || e.Kind != Refused {
+		if e := asError(t, err); e.Fate != FateRefused || e.Kind != KindRefused {
 			t.Errorf("got %v %v", e.Kind, e.Fate)
 		}
 	}
@@ -122,7 +122,7 @@ func TestLatchRefusesWhatCannotBeAnID(t *testing.T) {
 
 func TestSame(t *testing.T) {
 	mk := func(status int, value string) *Error {
-		return &Error{Kind: Refused, Status: status, Errors: []Detail{{apiError, value}}}
+		return &Error{Kind: KindRefused, Status: status, Errors: []Detail{{apiError, value}}}
 	}
 	a := mk(400, "Salesforce Account 0014100000JJ3wtAAD does not exist.")
 	if !a.Same(mk(400, "salesforce account 0014100000JJ3wu does not exist.")) {

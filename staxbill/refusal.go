@@ -87,20 +87,20 @@ func cutText(s string) string {
 // refusal makes the error of a 4xx or 5xx.
 func (c *Client) refusal(k call, a *answer) *Error {
 	said := explain(a.body, c.hide)
-	failed := k.fail(Refused, nil)
+	failed := k.fail(KindRefused, nil)
 	failed.Status, failed.Errors, failed.Fate = a.status, said.details, FateRefused
 	html := isHTML(a)
 	switch {
 	case a.status >= 500:
-		failed.Kind, failed.Fate = Transient, FateUnknown
+		failed.Kind, failed.Fate = KindTransient, FateUnknown
 	case a.status == http.StatusUnauthorized, a.status == http.StatusBadRequest && aboutKey(said.details):
-		failed.Kind, failed.Fate = Auth, FateNotSent
+		failed.Kind, failed.Fate = KindAuth, FateNotSent
 	case a.status == http.StatusTooManyRequests:
-		failed.Kind, failed.Fate = RateLimited, FateNotSent
+		failed.Kind, failed.Fate = KindRateLimited, FateNotSent
 	case html:
-		failed.Kind = Malformed
+		failed.Kind = KindMalformed
 	case a.status == http.StatusNotFound:
-		failed.Kind = NotFound
+		failed.Kind = KindNotFound
 	}
 	switch {
 	case html:

@@ -14,7 +14,7 @@ import (
 
 // Bounds of the repeats of one read.
 const (
-	maxTries   = 3 // on Transient
+	maxTries   = 3 // on KindTransient
 	maxLimited = 5 // repeats after a 429
 	firstPause = 500 * time.Millisecond
 )
@@ -30,18 +30,18 @@ func (c *Client) read(ctx context.Context, k call) (*answer, *Error) {
 		}
 		failed.Fate = 0
 		switch failed.Kind {
-		case RateLimited:
+		case KindRateLimited:
 			if limited++; limited > maxLimited {
 				return a, failed
 			}
-		case Transient:
+		case KindTransient:
 			if tries++; tries > maxTries {
 				return a, failed
 			}
 			c.log.Info("a read of Stax Bill failed and is tried again",
 				zap.String("event", latch.EventRetry), zap.String("call", k.op), zap.Int("try", tries), zap.Error(failed))
 			if !pause(ctx, c.backoff(tries, a)) {
-				return nil, k.fail(Cancelled, ctx.Err())
+				return nil, k.fail(KindCancelled, ctx.Err())
 			}
 		default:
 			return a, failed
@@ -49,8 +49,8 @@ func (c *Client) read(ctx context.Context, k call) (*answer, *Error) {
 	}
 }
 
-// backoff doubles from try to try, half of it by chance, and is at least what
-// the service asked for, up to a minute.
+// backoff doubles from try to try, give or take half by chance, and is at least
+// what the service asked for, up to a minute.
 func (c *Client) backoff(try int, a *answer) time.Duration {
 	d := firstPause << (try - 2)
 	d = d/2 + rand.N(d)

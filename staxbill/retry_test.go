@@ -49,17 +49,17 @@ func TestReadsAreTriedAgain(t *testing.T) {
 		atMost  time.Duration
 	}{
 		"good at once":         {[]http.HandlerFunc{good}, 1, 0, 0, 0},
-		"good at the third":    {[]http.HandlerFunc{broken, broken, good}, 3, 0, 750 * time.Millisecond, 2 * time.Second},
-		"never good":           {[]http.HandlerFunc{broken}, 3, Transient, 750 * time.Millisecond, 2 * time.Second},
+		"good at the third":    {[]http.HandlerFunc{broken, broken, good}, 3, 0, 750 * time.Millisecond, 2250 * time.Millisecond},
+		"never good":           {[]http.HandlerFunc{broken}, 3, KindTransient, 750 * time.Millisecond, 2250 * time.Millisecond},
 		"as asked":             {[]http.HandlerFunc{withHeader(broken, "Retry-After", "20"), good}, 2, 0, 20 * time.Second, 20 * time.Second},
 		"limited once":         {[]http.HandlerFunc{limited, good}, 2, 0, time.Minute, time.Minute},
 		"limited as told":      {[]http.HandlerFunc{withHeader(limited, "Retry-After", "7"), good}, 2, 0, 7 * time.Second, 7 * time.Second},
-		"limited for ever":     {[]http.HandlerFunc{limited}, 6, RateLimited, 5 * time.Minute, 5 * time.Minute},
-		"refused is final":     {[]http.HandlerFunc{answerWith(403, jsonType, `{}`)}, 1, Refused, 0, 0},
-		"the key is refused":   {[]http.HandlerFunc{answerWith(401, "", "")}, 1, Auth, 0, 0},
-		"nonsense is final":    {[]http.HandlerFunc{answerWith(200, "text/html", "<html>")}, 1, Malformed, 0, 0},
-		"bad link is final":    {[]http.HandlerFunc{answerWith(200, jsonType, `{"id":7}`)}, 1, Malformed, 0, 0},
-		"another one is final": {[]http.HandlerFunc{answerWith(200, jsonType, `{"id":8,"salesforceId":null}`)}, 1, Malformed, 0, 0},
+		"limited for ever":     {[]http.HandlerFunc{limited}, 6, KindRateLimited, 5 * time.Minute, 5 * time.Minute},
+		"refused is final":     {[]http.HandlerFunc{answerWith(403, jsonType, `{}`)}, 1, KindRefused, 0, 0},
+		"the key is refused":   {[]http.HandlerFunc{answerWith(401, "", "")}, 1, KindAuth, 0, 0},
+		"nonsense is final":    {[]http.HandlerFunc{answerWith(200, "text/html", "<html>")}, 1, KindMalformed, 0, 0},
+		"bad link is final":    {[]http.HandlerFunc{answerWith(200, jsonType, `{"id":7}`)}, 1, KindMalformed, 0, 0},
+		"another one is final": {[]http.HandlerFunc{answerWith(200, jsonType, `{"id":8,"salesforceId":null}`)}, 1, KindMalformed, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestEverybodyWaitsAfterA429(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := newClient(t, Options{Transport: script(withHeader(limited, "Retry-After", "30"), good)})
 		_, err := c.Latch(t.Context(), 7, accountA, false)
-		if e := asError(t, err); e.Kind != RateLimited || e.Fate != FateNotSent {
+		if e := asError(t, err); e.Kind != KindRateLimited || e.Fate != FateNotSent {
 			t.Errorf("got %v", e)
 		}
 		start := time.Now()
@@ -128,7 +128,7 @@ func TestWaitEndsWithTheContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := c.Latch(ctx, 7, accountA, false)
-		if e := asError(t, err); e.Kind != Cancelled || e.Fate != FateNotSent {
+		if e := asError(t, err); e.Kind != KindCancelled || e.Fate != FateNotSent {
 			t.Errorf("got %v %v", e.Kind, e.Fate)
 		}
 	})
@@ -143,7 +143,7 @@ func TestCallTimeout(t *testing.T) {
 		c, _ := newClient(t, Options{Transport: never, CallTimeout: 5 * time.Second, Concurrency: 8})
 		start := time.Now()
 		_, err := c.Latch(t.Context(), 7, accountA, false)
-		if e := asError(t, err); e.Kind != Transient || e.Fate != FateUnknown || time.Since(start) != 5*time.Second {
+		if e := asError(t, err); e.Kind != KindTransient || e.Fate != FateUnknown || time.Since(start) != 5*time.Second {
 			t.Errorf("got %v %v after %s", e.Kind, e.Fate, time.Since(start))
 		}
 		if got := c.Budget().Concurrency; got != 4 {
@@ -193,7 +193,7 @@ func TestNetworkFailureOfAReadIsTransient(t *testing.T) {
 			return nil, fmt.Errorf("proxy said %q: %w", plantedKey, io.ErrUnexpectedEOF)
 		})})
 		_, err := c.Customers(t.Context(), []latch.CustomerID{1, 2})
-		if e := asError(t, err); e.Kind != Transient || c.Calls()[opCustomers] != 3 {
+		if e := asError(t, err); e.Kind != KindTransient || c.Calls()[opCustomers] != 3 {
 			t.Errorf("got %v after %d calls", e.Kind, c.Calls()[opCustomers])
 		}
 	})

@@ -64,7 +64,7 @@ func (c *Client) send(ctx context.Context, k call) (*answer, *Error) {
 	req, err := c.request(httptrace.WithClientTrace(callCtx, f.trace()), k)
 	if err != nil {
 		c.budget.leave(t, ending{})
-		failed := k.fail(Malformed, err)
+		failed := k.fail(KindMalformed, err)
 		failed.Fate = FateNotSent
 		return nil, failed
 	}
@@ -113,9 +113,9 @@ func (c *Client) judge(ctx context.Context, k call, a *answer, readErr error, sl
 	case readErr != nil:
 		failed = c.lost(ctx, k, fmt.Errorf("the answer broke off: %w", readErr), slow)
 	case status < 200 || status >= 300:
-		failed = k.fail(Malformed, errors.New("the service sent the call elsewhere, which it has no reason to do"))
+		failed = k.fail(KindMalformed, errors.New("the service sent the call elsewhere, which it has no reason to do"))
 	case cut:
-		failed = k.fail(Malformed, fmt.Errorf("the answer is longer than %d MiB", k.maxBody>>20))
+		failed = k.fail(KindMalformed, fmt.Errorf("the answer is longer than %d MiB", k.maxBody>>20))
 	default:
 		return a, nil
 	}
@@ -140,10 +140,10 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 
 // notLetOut is a call that the budget kept back.
 func (c *Client) notLetOut(k call, err error) *Error {
-	failed := k.fail(Cancelled, fmt.Errorf("waiting for a call to be free: %w", err))
+	failed := k.fail(KindCancelled, fmt.Errorf("waiting for a call to be free: %w", err))
 	var spent daySpent
 	if errors.As(err, &spent) {
-		failed = k.fail(DailyBudget, nil)
+		failed = k.fail(KindDailyBudget, nil)
 		failed.RetryAfter = spent.wait
 		if spent.first {
 			c.saySpent(failed)
@@ -157,11 +157,11 @@ func (c *Client) notLetOut(k call, err error) *Error {
 func (c *Client) lost(ctx context.Context, k call, err error, slow bool) *Error {
 	switch {
 	case ctx.Err() != nil:
-		return k.fail(Cancelled, ctx.Err())
+		return k.fail(KindCancelled, ctx.Err())
 	case slow:
-		return k.fail(Transient, fmt.Errorf("no answer in time: %w", c.clean(err)))
+		return k.fail(KindTransient, fmt.Errorf("no answer in time: %w", c.clean(err)))
 	}
-	return k.fail(Transient, c.clean(err))
+	return k.fail(KindTransient, c.clean(err))
 }
 
 func timedOut(ctx context.Context, err error) bool {
