@@ -32,7 +32,7 @@ type budget struct {
 	mu       sync.Mutex
 	next     uint64 // number of the next call
 	underWay int
-	answered bool // any answer was seen
+	answered bool // the service was seen to answer, with rate headers or without
 	minute   window
 	day      window
 	blocked  time.Time // after a 429 nobody goes before
@@ -127,6 +127,9 @@ func (b *budget) try(now time.Time) (ticket, time.Time, error) {
 	if now.Before(b.blocked) {
 		return ticket{}, b.blocked, nil
 	}
+	if !b.day.reset.IsZero() && !b.day.known && b.underWay > 0 {
+		return ticket{}, time.Time{}, nil // one call asks, alone
+	}
 	if b.day.known {
 		free := b.day.room() - b.reserve()
 		if free <= 0 {
@@ -185,9 +188,16 @@ func (b *budget) leave(t ticket, e ending) (blocked time.Time) {
 	next := b.next + 1
 	switch {
 	case e.header != nil:
-		b.answered = true
-		b.minute.learn(b.minute.read(e.header, now), t.seq, now, next)
-		b.day.learn(b.day.read(e.header, now), t.seq, now, next)
+		// An error without headers may be that of a gateway, and shows
+		// nothing of what the service sends.
+		itself := e.status < 500 && e.status != http.StatusTooManyRequests
+		for _, w := range []*window{&b.minute, &b.day} {
+			told := w.learn(w.read(e.header, now), t.seq, now, next)
+			if !told && itself && !w.known && t.seq >= w.since {
+				w.forget()
+			}
+			b.answered = b.answered || told || itself
+		}
 	case e.reached:
 		b.minute.lose(next)
 		b.day.lose(next)
@@ -211,7 +221,7 @@ func (b *budget) block(h http.Header, now time.Time, next uint64) time.Time {
 	case b.day.known && b.day.room() <= 0: // the day's rule speaks from now on
 		return b.day.reset
 	case told:
-		until = now.Add(min(wait, longestWait))
+		until = now.Add(min(max(wait, time.Second), longestWait))
 	case b.minute.known && b.minute.told && b.minute.reset.After(now):
 		until = b.minute.reset
 	}

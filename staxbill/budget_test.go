@@ -200,6 +200,51 @@ func TestFirstCallGoesAlone(t *testing.T) {
 	})
 }
 
+// A gateway that answers in the service's place tells nothing of its limits.
+func TestGatewayErrorsDoNotOpenTheGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &meter{limitMinute: 10, limitDay: 500, form: resetForms["rfc3339"], latency: func(int) time.Duration { return 50 * time.Millisecond }}
+		start := time.Now()
+		gateway := roundTrip(func(r *http.Request) (*http.Response, error) {
+			if s := time.Since(start) % (100 * time.Second); s < 3*time.Second {
+				time.Sleep(100 * time.Millisecond)
+				return inProcessAnswer(answerWith(502, "text/html", "<html>"), r), nil
+			}
+			return m.RoundTrip(r)
+		})
+		c, _ := newClient(t, Options{Transport: gateway})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				for ctx.Err() == nil {
+					_, _ = c.Latch(ctx, 7, accountA, false)
+				}
+			})
+		}
+		wg.Wait()
+		if m.refused != 0 || m.n < 60 {
+			t.Errorf("%d calls, %d answers of 429", m.n, m.refused)
+		}
+	})
+}
+
+func TestHeadersThatVanish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &meter{limitMinute: 50, limitDay: 5000, form: resetForms["garbage"], latency: func(int) time.Duration { return time.Second }}
+		c, _ := newClient(t, Options{Transport: m})
+		hammer(t, c, 20, 30*time.Second)
+		m.noHeaders, m.limitMinute, m.limitDay = true, 1e6, 1e6
+		time.Sleep(2 * time.Hour)
+		before := m.n
+		hammer(t, c, 20, time.Minute)
+		if m.n-before < 500 {
+			t.Errorf("%d calls in a minute without limits", m.n-before)
+		}
+	})
+}
+
 func TestCapWithoutHeaders(t *testing.T) {
 	for limit, want := range map[int]int{0: 1000, 30: 30} {
 		synctest.Test(t, func(t *testing.T) {

@@ -58,6 +58,11 @@ func (w *window) doubt(next uint64) {
 	w.known, w.told, w.since, w.lost = false, false, next, nil
 }
 
+// forget is for a service that no longer sends this window's headers.
+func (w *window) forget() {
+	*w = window{name: w.name, span: w.span, fallback: w.fallback, since: w.since}
+}
+
 // report is what one answer says of one window.
 type report struct {
 	limit   int
