@@ -17,8 +17,9 @@ import (
 // tx is a transaction in the words of the records.
 type tx struct {
 	*bolt.Tx
-	ctx context.Context
-	n   int
+	ctx  context.Context
+	n    int
+	info *IndexInfo // of reading transactions, once it was looked up
 
 	// What an operation changes is carried out once at its end (flush):
 	counts  map[string]int                // counters, by name

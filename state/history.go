@@ -21,6 +21,7 @@ func (t *tx) enterID(now time.Time, e latch.Entry) (string, error) {
 		return "", err
 	}
 	e.ID, e.At = "", e.At.UTC()
+	e.From, e.To = storable(e.From), storable(e.To)
 	if e.Evidence != nil {
 		evidence := *e.Evidence
 		evidence.At = evidence.At.UTC()
@@ -136,14 +137,14 @@ func (t *tx) historyIDs(f HistoryFilter, after string) (func() []byte, error) {
 	case customer != 0:
 		return prefixed(t.b(bHistoryC).Cursor(), customerKey(customer), from), nil
 	case f.Account != "":
-		return prefixed(t.b(bHistoryA).Cursor(), accountPrefix(f.Account), from), nil
+		return prefixed(t.b(bHistoryA).Cursor(), accountPrefix(storable(f.Account)), from), nil
 	}
 	return prefixed(t.b(bHistory).Cursor(), nil, from), nil
 }
 
 func (f HistoryFilter) picks(e latch.Entry) bool {
 	return (f.Customer == 0 || f.Customer == e.Customer) &&
-		(f.Account == "" || f.Account == e.From || f.Account == e.To) &&
+		(f.Account == "" || storable(f.Account) == e.From || storable(f.Account) == e.To) &&
 		(f.Request == "" || f.Request == e.Request) &&
 		(f.Run == "" || f.Run == e.Run) &&
 		(f.Kind == "" || f.Kind == e.Kind) &&

@@ -132,6 +132,9 @@ func (s *Store) StartQuiet(ctx context.Context, intents []latch.Intent, until ti
 	}
 	return s.update(ctx, stepQuiet, func(t *tx) error {
 		for _, i := range intents {
+			if i.Customer <= 0 || i.To == "" {
+				return fmt.Errorf("start the quiet time of request %q: customer %d and account %q are no call", i.Request, i.Customer, i.To)
+			}
 			if err := t.setQuiet(i.Customer, i.To, until); err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"latchd/latch"
@@ -91,13 +92,6 @@ func timeKey(t time.Time) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(n))
 }
 
-func keyTime(k []byte) time.Time {
-	if len(k) < 8 {
-		return time.Time{}
-	}
-	return time.Unix(0, int64(binary.BigEndian.Uint64(k)&(1<<63-1))).UTC()
-}
-
 // none is the value of a key that says it all. It is not nil: within the
 // transaction that put it, bbolt gives back what it was given, and nil means
 // that the key is not there.
@@ -108,9 +102,10 @@ func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 // afterKey is the first key that sorts behind k.
 func afterKey(k []byte) []byte { return append(bytes.Clone(k), 0) }
 
-// bounded keeps a text of any length usable as a key.
+// bounded makes a key of any text. It holds no zero byte, so that one can end it
+// where more follows.
 func bounded(text string) []byte {
-	if len(text) <= 512 {
+	if len(text) <= 512 && strings.IndexByte(text, 0) < 0 {
 		return append([]byte{'='}, text...)
 	}
 	sum := sha256.Sum256([]byte(text))
@@ -118,9 +113,12 @@ func bounded(text string) []byte {
 }
 
 // accountPrefix begins the keys of one account in holders and
-// history-accounts. What Stax Bill shows may be no Account id and of any
-// length; no id holds a zero byte in front of which another would sort.
+// history-accounts. What Stax Bill shows may be no Account id at all.
 func accountPrefix(a latch.AccountID) []byte { return append(bounded(string(a)), 0) }
+
+// storable is an account as it comes back from a JSON record: what Stax Bill
+// shows may be no valid text, and an index over it has to agree.
+func storable(a latch.AccountID) latch.AccountID { return latch.AccountID([]rune(a)) }
 
 func stateByte(s latch.State) byte {
 	for i, k := range latch.States {

@@ -117,11 +117,22 @@ func openNote(path string) *holderNote {
 		return n
 	}
 	n.file = file
+	if state, err := os.Stat(path); err == nil {
+		giveTo(file, state)
+	}
 	data := make([]byte, 4096)
 	if k, _ := file.ReadAt(data, 0); k > 0 {
 		_ = json.Unmarshal(data[:k], &n.before)
 	}
 	return n
+}
+
+// giveTo gives a file the owner of another one, as far as allowed: a command
+// that root runs must not leave files that the daemon cannot open.
+func giveTo(file *os.File, like os.FileInfo) {
+	if st, ok := like.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+		_ = file.Chown(int(st.Uid), int(st.Gid))
+	}
 }
 
 func (n *holderNote) wasBroken() bool { return n.before.Broken }

@@ -16,6 +16,7 @@ func (t *tx) mapping(c latch.CustomerID) (mappingRecord, bool, error) {
 
 // setMapping writes what a customer is latched to; no account takes it out.
 func (t *tx) setMapping(c latch.CustomerID, m mappingRecord) error {
+	m.Account = storable(m.Account)
 	key := customerKey(c)
 	was, found, err := t.mapping(c)
 	if err != nil {
@@ -47,9 +48,15 @@ func (t *tx) setMapping(c latch.CustomerID, m mappingRecord) error {
 // shown gives a mapping as others see it, with what the index knows.
 func (t *tx) shown(c latch.CustomerID, m mappingRecord) (latch.Mapping, error) {
 	out := latch.Mapping{Customer: c, Account: m.Account, Since: m.Since, Origin: m.Origin, Request: m.Request}
-	info, err := t.indexInfo()
-	if err != nil || info.LastFull.IsZero() {
-		return out, err // without a pull nothing is known of any account
+	if t.info == nil {
+		info, err := t.indexInfo()
+		if err != nil {
+			return out, err
+		}
+		t.info = &info
+	}
+	if t.info.LastFull.IsZero() {
+		return out, nil // without a pull nothing is known of any account
 	}
 	a, err := t.account(m.Account)
 	out.AccountState, out.MergedInto = a.State, a.Survivor
@@ -102,7 +109,7 @@ func (s *Store) Holders(ctx context.Context, account latch.AccountID, limit int)
 	limit = pageSize(limit)
 	err = s.view(ctx, func(t *tx) error {
 		holders = nil
-		next := prefixed(t.b(bHolders).Cursor(), accountPrefix(account), nil)
+		next := prefixed(t.b(bHolders).Cursor(), accountPrefix(storable(account)), nil)
 		for k := next(); k != nil && len(holders) < limit; k = next() {
 			holders = append(holders, keyCustomer(k))
 		}
@@ -172,7 +179,7 @@ func readAccount(r latch.CustomerReading) latch.AccountID {
 	if !r.Found {
 		return ""
 	}
-	return r.Account
+	return storable(r.Account)
 }
 
 // differs reports whether a reading changes the mapping.

@@ -42,6 +42,17 @@ func testObserve(t *testing.T, open func(t *testing.T) *Store) {
 	if got := must(s.Holders(ctx, odd, 0))(t); !slices.Equal(got, []latch.CustomerID{2}) {
 		t.Errorf("holders of an odd account: %v", got)
 	}
+	for n, odd := range []latch.AccountID{"a", "a\x00bbbbbbb", "\xff\xfe", "\xff", "<&>"} {
+		c := latch.CustomerID(n + 100)
+		for range 2 {
+			observe(seen(c, odd, 1))
+			if got := must(s.Holders(ctx, odd, 0))(t); !slices.Equal(got, []latch.CustomerID{c}) {
+				t.Errorf("holders of %q: %v", odd, got)
+			}
+		}
+		sameIDs(t, "history of an odd account", kinds(t, s, HistoryFilter{Account: odd}), []string{latch.KindObserved})
+		equal(t, "unlatched", observe(seen(c, "", 2)), 1)
+	}
 	observe(seen(3, acc(2), 1))
 	observe(seen(4, acc(2), 1))
 	if got := must(s.Holders(ctx, acc(2), 2))(t); !slices.Equal(got, []latch.CustomerID{1, 3}) {

@@ -211,6 +211,7 @@ func makeDurable(o Options, old *os.File) (*os.File, error) {
 		_ = temp.Close()
 		return fail(err)
 	}
+	giveTo(temp, info)
 	_, err = io.Copy(temp, io.NewSectionReader(old, 0, info.Size()))
 	if err == nil {
 		err = temp.Sync()

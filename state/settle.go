@@ -21,8 +21,8 @@ import (
 //     says for what.
 //
 // It gives the requests as they are afterwards. A settlement whose intent is
-// not open, or whose request is not applying, is left alone, so Settle may be
-// repeated.
+// not open is left alone, and so is one of another fate than FateApplied whose
+// request is not applying; so Settle may be repeated.
 func (s *Store) Settle(ctx context.Context, run string, settled []Settlement, now time.Time) ([]latch.Request, error) {
 	if err := checkSize(len(settled)); err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func (t *tx) settle(run string, one Settlement, now time.Time) (latch.Request, e
 	if err != nil {
 		return was, err
 	}
-	if i == nil || was.State != latch.Applying || i.To != one.Intent.To {
+	if i == nil || i.To != one.Intent.To || was.State != latch.Applying && one.Fate != FateApplied {
 		return was, nil
 	}
 	v := one.Verdict

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -63,7 +64,7 @@ func openAt(t *testing.T, path string) *Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.Broken(); err == nil {
+		if _, err := s.Note(context.Background(), ""); !errors.Is(err, ErrClosed) && s.Broken() == nil {
 			checkSound(t, s)
 		}
 		if err := s.Close(); err != nil {
