@@ -192,6 +192,7 @@ func operations(r latch.Request) map[string]func(context.Context, *Store) error 
 		"CountRequests": func(ctx context.Context, s *Store) error { _, err := s.CountRequests(ctx); return err },
 		"OldestPending": func(ctx context.Context, s *Store) error { _, err := s.OldestPending(ctx); return err },
 		"Queue":         func(ctx context.Context, s *Store) error { _, _, err := s.Queue(ctx, at(1), QueuePos{}, 1); return err },
+		"NextDue":       func(ctx context.Context, s *Store) error { _, err := s.NextDue(ctx); return err },
 		"HeldChanged":   func(ctx context.Context, s *Store) error { _, err := s.HeldChanged(ctx); return err },
 		"Unhold":        func(ctx context.Context, s *Store) error { return s.Unhold(ctx, []string{r.ID}) },
 		"Record": func(ctx context.Context, s *Store) error {

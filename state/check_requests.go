@@ -125,10 +125,10 @@ func (k *checker) indexes() error {
 }
 
 func (k *checker) queue() error {
-	heads := 0
+	heads, promoted := 0, 0
 	err := k.each(bHeads, func(customer, place []byte) error {
 		heads++
-		if len(customer) != 8 || len(place) < 3 || place[0] != inReady && place[0] != inDue {
+		if len(customer) != 8 || len(place) < 3 || bytes.IndexByte([]byte{inReady, inDue, inPromoted}, place[0]) < 0 {
 			return k.say("The queue has a head that is none.")
 		}
 		r, found, err := k.head(keyCustomer(customer))
@@ -136,7 +136,11 @@ func (k *checker) queue() error {
 			return k.say("%v", err)
 		}
 		want := headPlace(r)
-		moved := found && r.State == latch.Waiting && bytes.Equal(place, readyPlace(class(r), r.ID))
+		moved := found && place[0] == inPromoted && r.State == latch.Waiting && !r.NextAttemptAt.IsZero() &&
+			bytes.Equal(place[1:], readyPlace(class(r), r.ID)[1:]) && k.has(bPromoted, place[1:])
+		if place[0] == inPromoted {
+			promoted++
+		}
 		return k.expect(found && (bytes.Equal(place, want) || moved) && k.has(placeBucket(place), place[1:]),
 			"Customer %d stands elsewhere in the queue than its oldest request should.", keyCustomer(customer))
 	})
@@ -151,6 +155,9 @@ func (k *checker) queue() error {
 		return k.expect(headPlace(r) == nil || k.has(bHeads, key[:8]), "Request %s may be planned and is not in the queue.", r.ID)
 	})
 	if err != nil {
+		return err
+	}
+	if err := k.expect(k.b(bPromoted).Stats().KeyN == promoted, "The queue has %d places whose time has come, and lists another number.", promoted); err != nil {
 		return err
 	}
 	n := k.b(bReady).Stats().KeyN + k.b(bDue).Stats().KeyN

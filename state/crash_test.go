@@ -194,7 +194,7 @@ func settled(t *testing.T, s *Store) string {
 	var b strings.Builder
 	ok(t, s.view(t.Context(), func(x *tx) error {
 		current, other := x.generations()
-		skip := map[string]bool{string(other): true, string(bSurvey): true, string(bReady): true, string(bDue): true, string(bHeads): true}
+		skip := map[string]bool{string(other): true, string(bSurvey): true, string(bReady): true, string(bDue): true, string(bPromoted): true, string(bHeads): true}
 		var pairs []string
 		rank := 0
 		for _, bucket := range [][]byte{bRequests, bHistory, bPlans} {

@@ -25,6 +25,7 @@ var (
 	bIdentOf   = []byte("identities-of")
 	bReady     = []byte("ready")      // index: class, request id → customer; heads that may be planned
 	bDue       = []byte("due")        // index: time, request id → class, customer; heads that wait for a time
+	bPromoted  = []byte("promoted")   // index: those keys of ready whose time has come → nothing
 	bHeads     = []byte("heads")      // index: customer → which of ready and due, and the key there
 	bHolds     = []byte("holds")      // request id → hold
 	bIntents   = []byte("intents")    // request id → intent, and an earlier unanswered one
@@ -48,7 +49,7 @@ var (
 	bEffects   = []byte("effects") // time, request id → what the guard counts
 
 	allBuckets = [][]byte{
-		bMeta, bNotes, bRequests, bCustomers, bOpen, bStates, bFinished, bIdentity, bIdentOf, bReady, bDue,
+		bMeta, bNotes, bRequests, bCustomers, bOpen, bStates, bFinished, bIdentity, bIdentOf, bReady, bDue, bPromoted,
 		bHeads, bHolds, bIntents, bIntentOf, bQuiet, bMapping, bHolders, bSurvey, bAccounts0, bAccounts1,
 		bGone, bGoneAt, bRuns, bOpenRuns, bPlans, bPlansAt, bRefusals, bHistory, bHistoryC, bHistoryA, bEffects,
 	}
@@ -90,6 +91,10 @@ func timeKey(t time.Time) []byte {
 		n = t.UnixNano()
 	}
 	return binary.BigEndian.AppendUint64(nil, uint64(n))
+}
+
+func keyTime(k []byte) time.Time {
+	return time.Unix(0, int64(binary.BigEndian.Uint64(k))).UTC()
 }
 
 // none is the value of a key that says it all. It is not nil: within the

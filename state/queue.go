@@ -13,12 +13,14 @@ import (
 
 // The queue holds the oldest open request of each customer, its head, while it
 // is pending or waiting: in bReady when it may be planned, in bDue while it
-// waits for a time. bHeads remembers where, so that a change takes out exactly
-// what was put in.
+// waits for a time. Once that has come it is moved to bReady, and noted in
+// bPromoted, so that NextDue still sees it. bHeads remembers where, so that a
+// change takes out exactly what was put in.
 
 const (
-	inReady = 'r'
-	inDue   = 'd'
+	inReady    = 'r'
+	inDue      = 'd'
+	inPromoted = 'p'
 )
 
 func class(r latch.Request) byte {
@@ -46,6 +48,11 @@ func (t *tx) reindex(c latch.CustomerID) error {
 	if len(was) > 0 {
 		if err := t.b(placeBucket(was)).Delete(was[1:]); err != nil {
 			return err
+		}
+		if was[0] == inPromoted {
+			if err := t.b(bPromoted).Delete(was[1:]); err != nil {
+				return err
+			}
 		}
 	}
 	if place == nil {
@@ -171,10 +178,14 @@ func (t *tx) promote(now time.Time, limit int) error {
 	for _, e := range due {
 		customer := e.value[1:]
 		place := readyPlace(e.value[0], string(e.key[8:]))
+		place[0] = inPromoted
 		if err := t.b(bDue).Delete(e.key); err != nil {
 			return err
 		}
 		if err := t.b(bReady).Put(place[1:], customer); err != nil {
+			return err
+		}
+		if err := t.b(bPromoted).Put(place[1:], none); err != nil {
 			return err
 		}
 		if err := t.b(bHeads).Put(customer, place); err != nil {
@@ -182,6 +193,26 @@ func (t *tx) promote(now time.Time, limit int) error {
 		}
 	}
 	return nil
+}
+
+// NextDue says when the first request that waits for a time may be planned; a
+// time that is past when one already may be, and zero when none waits for a
+// time. Those that wait for the next run, whenever it is, do not count, nor do
+// those behind their customer's oldest.
+func (s *Store) NextDue(ctx context.Context) (at time.Time, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		at = time.Time{}
+		if k, _ := t.b(bPromoted).Cursor().First(); len(k) > 1 {
+			r, _, err := t.openRequest(string(k[1:]))
+			at = r.NextAttemptAt
+			return err
+		}
+		if k, _ := t.b(bDue).Cursor().First(); len(k) > 8 {
+			at = keyTime(k)
+		}
+		return nil
+	})
+	return at, err
 }
 
 // queued gathers what a decision on r needs.

@@ -167,14 +167,22 @@ func testQueue(t *testing.T, open func(t *testing.T) *Store) {
 	held := fileOne(t, s, filing(5, 1), at(5))
 	record(t, s, Verdict{Request: d.ID, To: latch.Waiting, WaitingFor: latch.WaitRetry, NextAttemptAt: at(20)}, at(6))
 	heldAt(t, s, held, "", at(6))
+	equal(t, "next due", must(s.NextDue(ctx))(t), at(20))
 	for _, limit := range []int{1, 2, 0} {
 		sameIDs(t, "before its time", queueIDs(t, s, at(10), limit), ids(c, a, b))
 		sameIDs(t, "in time", queueIDs(t, s, at(20), limit), ids(c, a, b, d))
 		sameIDs(t, "the clock went back", queueIDs(t, s, at(10), limit), ids(c, a, b))
 	}
+	equal(t, "due already", must(s.NextDue(ctx))(t), at(20))
+	record(t, s, Verdict{Request: d.ID, To: latch.Waiting, WaitingFor: latch.WaitRetry, NextAttemptAt: at(20).Add(time.Second)}, at(20))
+	equal(t, "next due again", must(s.NextDue(ctx))(t), at(20).Add(time.Second))
 	record(t, s, Verdict{Request: b.ID, To: latch.Waiting, WaitingFor: latch.WaitFullPull}, at(21))
 	record(t, s, Verdict{Request: a.ID, To: latch.Done, Outcome: latch.Conflict}, at(21))
 	sameIDs(t, "after the oldest is done", queueIDs(t, s, at(21), 0), ids(c, behind, b, d))
+
+	begin(t, s, intentFor(d, "", at(21)))
+	record(t, s, Verdict{Request: d.ID, To: latch.Pending}, at(21))
+	equal(t, "none waits for a time", must(s.NextDue(ctx))(t), time.Time{})
 
 	i := intentFor(c, "", at(22))
 	begin(t, s, i)
