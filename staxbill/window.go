@@ -107,11 +107,11 @@ func (w *window) learn(r report, seq uint64, now time.Time, next uint64) bool {
 	}
 	switch {
 	case w.reset.IsZero(): // the first headers ever
-		w.open(r, now)
+		w.open(r, seq, now)
 	case !r.reset.IsZero() && !w.serverAt.IsZero():
 		switch away := r.reset.Sub(w.serverAt); {
 		case away > sameReset:
-			w.open(r, now)
+			w.open(r, seq, now)
 		case away < -sameReset: // of a window that is over
 			return true
 		case seq < w.since: // likewise: sent before the reset
@@ -126,7 +126,7 @@ func (w *window) learn(r report, seq uint64, now time.Time, next uint64) bool {
 	case seq < w.since:
 		return true
 	case !w.known:
-		w.open(r, now)
+		w.open(r, seq, now)
 	default:
 		w.lower(r, seq, now)
 	}
@@ -134,8 +134,9 @@ func (w *window) learn(r report, seq uint64, now time.Time, next uint64) bool {
 }
 
 // open begins a window with what its first answer said.
-func (w *window) open(r report, now time.Time) {
-	w.left, w.known, w.told, w.lost = r.left, true, true, nil
+func (w *window) open(r report, seq uint64, now time.Time) {
+	w.left, w.known, w.told = r.left, true, true
+	w.found(seq)
 	w.serverAt = r.reset
 	w.reset = w.placed(r, now)
 }
@@ -143,7 +144,7 @@ func (w *window) open(r report, now time.Time) {
 // lower takes a later answer of the same window: what is left only falls.
 func (w *window) lower(r report, seq uint64, now time.Time) {
 	w.left, w.known, w.told = min(w.left, r.left), true, true
-	w.lost = slices.DeleteFunc(w.lost, func(from uint64) bool { return seq >= from })
+	w.found(seq)
 	if r.reset.IsZero() || w.serverAt.IsZero() {
 		return
 	}
@@ -168,6 +169,11 @@ func (w *window) placed(r report, now time.Time) time.Time {
 		margin = time.Second // it may have been cut to the second
 	}
 	return now.Add(r.reset.Sub(clock) + margin)
+}
+
+// found drops the lost calls that the answer to call seq accounts for.
+func (w *window) found(seq uint64) {
+	w.lost = slices.DeleteFunc(w.lost, func(from uint64) bool { return seq >= from })
 }
 
 func (w *window) lose(next uint64) {
