@@ -1,0 +1,147 @@
+package sandbox
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Customer is one Stax Bill customer as it truly stands.
+type Customer struct {
+	Index       int
+	ID          int64
+	CompanyName string
+	Reference   string
+	Status      string
+
+	SalesforceID          string // as stored: 15 or 18 characters; empty = not latched
+	SalesforceAccountType string // Company, Person, or empty = null
+	SalesforceSynchStatus string // Enabled, Disabled, or empty = null
+
+	CreatedTimestamp  time.Time
+	ModifiedTimestamp time.Time
+}
+
+// link is what can differ from the seed.
+type link struct {
+	salesforceID string
+	accountType  string
+	synchStatus  string
+	modified     time.Time
+}
+
+// customers holds the links that changed; everything else is computed.
+type customers struct {
+	seed     seeding
+	n        int
+	accounts int // seeded accounts, for the seeded links
+
+	mu    sync.RWMutex
+	links map[int]link
+}
+
+func newCustomers(seed seeding, n, accounts int) *customers {
+	return &customers{seed: seed, n: n, accounts: accounts, links: map[int]link{}}
+}
+
+func (c *customers) index(id int64) (int, bool) {
+	i := id - firstCustomerID
+	return int(i), i >= 0 && i < int64(c.n)
+}
+
+// link is the present link of customer i. The caller holds mu.
+func (c *customers) link(i int) link {
+	if l, ok := c.links[i]; ok {
+		return l
+	}
+	_, modified := c.seed.customerTimes(i)
+	l := link{modified: modified}
+	switch i % 4 {
+	case 0:
+		if c.accounts == 0 {
+			break
+		}
+		l.salesforceID = c.seed.accountID(i % c.accounts)
+		if i%16 == 8 {
+			l.salesforceID = l.salesforceID[:15]
+		}
+		l.accountType, l.synchStatus = "Company", "Enabled"
+	case 1:
+		l.synchStatus = "Enabled" // and yet not latched: only salesforceId tells
+	case 3:
+		l.synchStatus = "Disabled"
+	}
+	return l
+}
+
+var customerStatuses = []string{"Active", "Active", "Active", "Draft", "Active", "Hold", "Active", "Suspended", "Active", "Cancelled"}
+
+func (c *customers) status(i int) string {
+	return customerStatuses[c.seed.hash(domainCustomer, i)>>8%uint64(len(customerStatuses))]
+}
+
+func (c *customers) reference(i int) string {
+	if i%5 == 4 {
+		return ""
+	}
+	return fmt.Sprintf("CUST-%06d", i)
+}
+
+func (c *customers) companyName(i int) string { return c.seed.accountName(i) }
+
+// customer is the truth of customer i. The caller holds mu.
+func (c *customers) customer(i int) Customer {
+	l := c.link(i)
+	created, _ := c.seed.customerTimes(i)
+	return Customer{
+		Index: i, ID: firstCustomerID + int64(i), CompanyName: c.companyName(i), Reference: c.reference(i), Status: c.status(i),
+		SalesforceID: l.salesforceID, SalesforceAccountType: l.accountType, SalesforceSynchStatus: l.synchStatus,
+		CreatedTimestamp: created, ModifiedTimestamp: l.modified,
+	}
+}
+
+// Customer reads the truth of one customer.
+func (s *Sandbox) Customer(id int64) (Customer, bool) {
+	c := s.customers
+	i, ok := c.index(id)
+	if !ok {
+		return Customer{}, false
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.customer(i), true
+}
+
+// Customers lists the truth of up to limit customers from index from on.
+func (s *Sandbox) Customers(from, limit int) []Customer {
+	c := s.customers
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var out []Customer
+	for i := max(from, 0); i < c.n && len(out) < limit; i++ {
+		out = append(out, c.customer(i))
+	}
+	return out
+}
+
+// SetCustomerAccount links a customer by hand, behind latchd's back, as a person
+// in Stax Bill's own pages does. An empty salesforceID takes the link off. Whether
+// the account exists is not asked.
+func (s *Sandbox) SetCustomerAccount(id int64, salesforceID string) error {
+	c := s.customers
+	i, ok := c.index(id)
+	if !ok {
+		return fmt.Errorf("sandbox: there is no customer %d", id)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.link(i)
+	from := l.salesforceID
+	l.salesforceID, l.modified = salesforceID, s.now().UTC()
+	if l.accountType = ""; salesforceID != "" {
+		l.accountType = "Company"
+	}
+	c.links[i] = l
+	s.ledger.effect(Effect{Time: s.now(), Customer: id, From: from, To: salesforceID, Cause: CauseHand})
+	return nil
+}
