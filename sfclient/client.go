@@ -1,0 +1,137 @@
+// Package sfclient asks Salesforce: it signs in, pulls Account ids in full or as
+// changes, and reads whether accounts exist. It never writes to Salesforce.
+//
+// syncer and cmd import it. It is built on simpleforce, of which it uses Query
+// and ApexREST alone, on a fresh simpleforce.Client for every call whose
+// transport (callTransport) does what that library does not: contexts,
+// time-outs, caps, renewal of the token, typed errors. simpleforce writes to the
+// standard log, whole URLs included, so a program that uses this package has to
+// send that log to nowhere.
+package sfclient
+
+import (
+	"cmp"
+	"crypto/rsa"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"go.uber.org/zap"
+)
+
+// Options are what a Client is made of.
+type Options struct {
+	LoginURL   string // the org's My Domain address
+	APIVersion string // such as "67.0"
+	Auth       Auth
+	// Transport is nil for one with sane time-outs that honours proxies;
+	// tests slip faults in here.
+	Transport http.RoundTripper
+	// MaxUsagePercent of the org's daily calls is the share past which the
+	// client asks no more; 0 = 100.
+	MaxUsagePercent int
+	Logger          *zap.Logger // nil = none
+	UserAgent       string
+	CallTimeout     time.Duration // of one call; 0 = 60 s
+}
+
+// Auth is how to sign in.
+type Auth struct {
+	Flow         string // client_credentials or jwt_bearer
+	ClientID     string
+	ClientSecret string
+	Username     string
+	PrivateKey   string // PEM
+	Audience     string // of the assertion; "" = https://login.salesforce.com
+}
+
+// Flows of Auth.
+const (
+	FlowClientCredentials = "client_credentials"
+	FlowJWTBearer         = "jwt_bearer"
+)
+
+// Client asks one org. All methods may be called from any goroutine.
+type Client struct {
+	o    Options
+	key  *rsa.PrivateKey
+	http *http.Client
+	log  *zap.Logger
+
+	session session
+
+	mu    sync.Mutex
+	calls map[string]int
+	usage Usage
+}
+
+// New makes a client; it asks nothing yet. The error never quotes a secret.
+func New(o Options) (*Client, error) {
+	u, err := url.Parse(o.LoginURL)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, errors.New("sfclient: the login URL is not an address such as https://example.my.salesforce.com")
+	}
+	o.LoginURL = strings.TrimRight(o.LoginURL, "/")
+	o.CallTimeout = cmp.Or(o.CallTimeout, 60*time.Second)
+	o.MaxUsagePercent = cmp.Or(o.MaxUsagePercent, 100)
+	o.APIVersion = strings.TrimPrefix(o.APIVersion, "v")
+	c := &Client{o: o, log: o.Logger, calls: map[string]int{}}
+	if c.log == nil {
+		c.log = zap.NewNop()
+	}
+	switch o.Auth.Flow {
+	case FlowClientCredentials:
+	case FlowJWTBearer:
+		if c.key, err = jwt.ParseRSAPrivateKeyFromPEM([]byte(o.Auth.PrivateKey)); err != nil {
+			return nil, errors.New("sfclient: the private key for jwt_bearer is no RSA key in PEM form")
+		}
+	default:
+		return nil, fmt.Errorf("sfclient: no such sign-in: flow is neither %s nor %s", FlowClientCredentials, FlowJWTBearer)
+	}
+	transport := o.Transport
+	if transport == nil {
+		transport = newTransport()
+	}
+	c.http = &http.Client{
+		Transport: transport,
+		// A redirect would carry the token to another place; Salesforce's API
+		// sends none.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c, nil
+}
+
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    10 * time.Second,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConnsPerHost:    4,
+		IdleConnTimeout:        60 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+}
+
+// Calls counts the HTTP calls since New by kind: token, query, queryAll,
+// retrieve, count.
+func (c *Client) Calls() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.calls)
+}
+
+func (c *Client) countCall(kind string) {
+	c.mu.Lock()
+	c.calls[kind]++
+	c.mu.Unlock()
+}

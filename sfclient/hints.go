@@ -1,0 +1,61 @@
+package sfclient
+
+import "strings"
+
+// hints explain Salesforce's refusals of a sign-in by what stands in them. The
+// list is from help.salesforce.com (remoteaccess_oauth_flow_errors) and from
+// what integrators report.
+var hints = []struct{ in, hint string }{
+	{"request not supported on this domain", "salesforce.login_url has to be the org's My Domain address, https://NAME.my.salesforce.com"},
+	{"no client credentials user enabled", "choose a run-as user in the app's policies, client credentials flow"},
+	{"no valid scopes defined", "give the app the scope \"Manage user data via APIs (api)\""},
+	{"user hasn't approved this consumer", "pre-authorise the user: in the app's policies choose \"Admin approved users are pre-authorized\" and assign its permission set"},
+	{"user is not admin approved", "assign the app's permission set or profile to the integration user"},
+	{"audience", "salesforce.auth.audience has to be https://login.salesforce.com, https://test.salesforce.com for a sandbox, or the site's address"},
+	{"app must be installed into org", "the app has to be installed in this org: Setup, Connected Apps OAuth Usage, Install"},
+	{"client identifier invalid", "salesforce.auth.client_id is not the consumer key of an app of this org"},
+	{"invalid_client_id", "salesforce.auth.client_id is not the consumer key of an app of this org"},
+	{"invalid client credentials", "the consumer secret does not belong to the consumer key; it may have been rotated"},
+	{"expired authorization code", "the assertion was too old when it arrived: check this machine's clock"},
+	{"inactive user", "the integration user is frozen or inactive"},
+	{"inactive_user", "the integration user is frozen or inactive"},
+	{"inactive_org", "the org is closed or suspended"},
+	{"LOGIN_RATE_EXCEEDED", "too many sign-ins of this user in an hour; something else signs in with it"},
+	{"rate_limit_exceeded", "too many sign-ins of this user in an hour; something else signs in with it"},
+	{"unsupported_grant_type", "enable this flow in the app's OAuth settings"},
+	{"authentication failure", "the user, password or flow is refused: see the user's login history in Setup"},
+	{"API_DISABLED_FOR_ORG", "the org's edition has no API access"},
+	{"API_CURRENTLY_DISABLED", "give the integration user the permission \"API Enabled\""},
+}
+
+// Hint is what the operator can do, "" where nothing is known.
+func (e *Error) Hint() string {
+	switch e.Kind {
+	case KindDailyLimit:
+		return "the org's API calls of 24 hours are spent: find who spends them in Setup, Company Information, or wait; requests are kept"
+	case KindBudget:
+		return "latchd leaves the rest of the org's calls to others; raise salesforce.max_api_usage_percent or wait; requests are kept"
+	case KindConcurrentLimit:
+		return "other programs run long calls in this org; latchd tries again"
+	case KindTransient:
+		return "see status.salesforce.com and this machine's network; latchd tries again, requests are kept"
+	case KindVersionRetired:
+		return "raise salesforce.api_version"
+	case KindPermission:
+		return "give the integration user Read and View All on Account, and API Enabled"
+	case KindMalformed:
+		return "something between here and Salesforce changes its answers, such as a proxy; or salesforce.login_url is another address"
+	case KindBadQuery:
+		return "this is a fault of latchd, or the integration user may not see a field that it asks for; please report it"
+	}
+	text := e.Code + " " + e.Message
+	for _, h := range hints {
+		if strings.Contains(text, h.in) {
+			return h.hint
+		}
+	}
+	if e.Kind == KindAuth {
+		return "see the integration user's login history in Setup"
+	}
+	return ""
+}

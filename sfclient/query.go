@@ -1,0 +1,120 @@
+package sfclient
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/simpleforce/simpleforce"
+
+	"latchd/latch"
+)
+
+// Pulled is what a pull came to.
+type Pulled struct {
+	Rows int
+	// Watermark is the server's clock at the pull's first answer, from its Date
+	// header; never our own clock.
+	Watermark time.Time
+}
+
+// maxPages bounds a pull: 20 million accounts at 2,000 a page, and more where
+// pages are smaller.
+const maxPages = 100_000
+
+// pages runs a query and hands over its pages, one by one. It is complete only
+// when the rows are as many as the service said and it said that it is done.
+func (c *Client) pages(ctx context.Context, op, kind, first string, yield func([]simpleforce.SObject) error) (Pulled, error) {
+	var pulled Pulled
+	total := 0
+	next := first
+	for page := 0; ; page++ {
+		if page == maxPages {
+			return pulled, malformed(op, "more than %d pages", maxPages)
+		}
+		var result *simpleforce.QueryResult
+		header, err := c.call(ctx, op, kind, func(sf *simpleforce.Client) (err error) {
+			result, err = sf.Query(next)
+			return err
+		})
+		if err != nil {
+			return pulled, err
+		}
+		if page == 0 {
+			total = result.TotalSize
+			if pulled.Watermark, err = serverTime(op, header); err != nil {
+				return pulled, err
+			}
+		}
+		if result.TotalSize != total {
+			return pulled, malformed(op, "the number of rows changed from %d to %d between pages", total, result.TotalSize)
+		}
+		pulled.Rows += len(result.Records)
+		if err := yield(result.Records); err != nil {
+			return pulled, err
+		}
+		if result.Done {
+			break
+		}
+		if len(result.Records) == 0 || !strings.HasPrefix(result.NextRecordsURL, "/services/data/") || result.NextRecordsURL == next {
+			return pulled, malformed(op, "it is not done and names no next page")
+		}
+		next = result.NextRecordsURL
+	}
+	if pulled.Rows != total {
+		return pulled, malformed(op, "%d rows came of %d", pulled.Rows, total)
+	}
+	return pulled, nil
+}
+
+func serverTime(op string, h http.Header) (time.Time, error) {
+	at, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return at, malformed(op, "the answer has no Date, so no watermark can be taken")
+	}
+	return at.UTC(), nil
+}
+
+// queryAll is the path of a query that shows deleted and merged records as
+// long as the Recycle Bin has them
+// (developer.salesforce.com, REST API, resources_queryall).
+func (c *Client) queryAll(soql string) string {
+	return "/services/data/v" + c.o.APIVersion + "/queryAll?q=" + url.QueryEscape(soql)
+}
+
+// field reads a text field of a row; ok is false when it is neither text nor null.
+func field(row simpleforce.SObject, name string) (value string, ok bool) {
+	v, there := row[name]
+	if !there {
+		return "", false
+	}
+	if v == nil {
+		return "", true
+	}
+	value, ok = v.(string)
+	return value, ok
+}
+
+func accountOf(op string, row simpleforce.SObject) (latch.AccountID, error) {
+	text, ok := field(row, "Id")
+	id, err := latch.ParseAccountID(text)
+	if !ok || err != nil {
+		return "", malformed(op, "a row has no Account id")
+	}
+	return id, nil
+}
+
+// CountVisible is how many accounts the integration user can see.
+func (c *Client) CountVisible(ctx context.Context) (int, error) {
+	var result *simpleforce.QueryResult
+	_, err := c.call(ctx, "counting the accounts", "count", func(sf *simpleforce.Client) (err error) {
+		result, err = sf.Query("SELECT COUNT() FROM Account")
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return result.TotalSize, nil
+}
