@@ -20,11 +20,11 @@ type latchBody struct {
 
 // Latch latches customer to account, once: it is never repeated in here,
 // neither by this package nor by net/http. The error is an *Error whose Fate
-// says whether the call may have taken effect. Nothing of the call is written
-// after its deadline, which is ctx's or Options.CallTimeout, whichever is
-// sooner.
+// says whether the call may have taken effect. ctx bounds the wait for the rate
+// budget alone: a call that has gone out is seen to its end, within
+// Options.CallTimeout, and nothing of it is written after that.
 func (c *Client) Latch(ctx context.Context, customer latch.CustomerID, account latch.AccountID, force bool) (Latched, error) {
-	k := call{op: opLatch, customer: customer, method: http.MethodPost, target: "/Salesforce/Latch", maxBody: maxBody}
+	k := call{op: opLatch, customer: customer, method: http.MethodPost, target: "/Salesforce/Latch", maxBody: maxBody, settled: true}
 	if customer <= 0 || !account.Valid() {
 		failed := k.fail(KindRefused, errors.New("customer and account must be valid ids"))
 		failed.Fate = FateRefused

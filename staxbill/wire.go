@@ -29,6 +29,9 @@ type call struct {
 	target   string // path and query below the base URL, encoded
 	body     []byte
 	maxBody  int64
+	// settled calls are seen to their end once they go out, also when the
+	// caller gives up: their fate matters more than the time.
+	settled bool
 }
 
 func (c call) fail(kind Kind, err error) *Error {
@@ -56,6 +59,13 @@ func (c *Client) send(ctx context.Context, k call) (*answer, *Error) {
 	if err != nil {
 		return nil, c.notLetOut(k, err)
 	}
+	if err := ctx.Err(); err != nil {
+		c.budget.leave(t, ending{})
+		return nil, c.notLetOut(k, err)
+	}
+	if k.settled {
+		ctx = context.WithoutCancel(ctx)
+	}
 	callCtx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	deadline, _ := callCtx.Deadline()
@@ -67,10 +77,6 @@ func (c *Client) send(ctx context.Context, k call) (*answer, *Error) {
 		failed := k.fail(KindMalformed, err)
 		failed.Fate = FateNotSent
 		return nil, failed
-	}
-	if err := ctx.Err(); err != nil {
-		c.budget.leave(t, ending{})
-		return nil, c.notLetOut(k, err)
 	}
 	c.count(k.op)
 	resp, err := c.transport.RoundTrip(req)
