@@ -1,0 +1,259 @@
+package syncer
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+
+	"latchd/latch"
+	"latchd/state"
+)
+
+const (
+	windowMax = 1000 // requests that are read together
+	windowMin = 10
+	// interject is how many interactive requests may overtake at once.
+	interject = 64
+)
+
+// planAndApply works through the queue: a window is read, decided and judged by
+// the guard, then its calls go out, batch by batch, while the next window is
+// read. It ends when a whole pass found nothing that can be done now.
+func (r *run) planAndApply(ctx context.Context) error {
+	changed, err := r.store.HeldChanged(ctx)
+	if err != nil {
+		return fmt.Errorf("looking for held steps that changed: %w", err)
+	}
+	if len(changed) > 0 {
+		if err := r.store.Unhold(ctx, changed); err != nil {
+			return fmt.Errorf("planning %d changed held requests anew: %w", len(changed), err)
+		}
+	}
+	ahead, total, err := r.estimate(ctx)
+	if err != nil {
+		return err
+	}
+	r.expected = total
+	p := r.startPipeline(ctx)
+	err = r.feed(ctx, p, ahead)
+	if perr := p.finish(); perr != nil {
+		err = perr
+	}
+	if err != nil {
+		return err
+	}
+	if !r.order.dry() {
+		return r.expectShown(ctx)
+	}
+	return nil
+}
+
+// feed passes over the queue until nothing is left that can be done now. A
+// customer's next request becomes visible only when the one before is settled,
+// so each pass ends by waiting for the calls under way.
+func (r *run) feed(ctx context.Context, p *pipeline, ahead latch.Use) error {
+	for {
+		progressed := false
+		var pos state.QueuePos
+		for {
+			qs, next, err := r.store.Queue(ctx, r.s.now(), pos, r.windowSize())
+			if err != nil {
+				return fmt.Errorf("reading the queue: %w", err)
+			}
+			qs = r.notHandled(qs)
+			if len(qs) > 0 {
+				progressed = true
+				mine, err := r.estimateOf(ctx, qs)
+				if err != nil {
+					return err
+				}
+				ahead = addUse(ahead, mine, -1)
+				if err := r.feedWindow(ctx, p, qs, ahead); err != nil {
+					return err
+				}
+			}
+			if pos = next; next == (state.QueuePos{}) {
+				break
+			}
+		}
+		if err := p.drain(); err != nil {
+			return err
+		}
+		if !progressed {
+			return nil
+		}
+		ahead = latch.Use{}
+	}
+}
+
+func (r *run) notHandled(qs []state.Queued) []state.Queued {
+	kept := qs[:0:0]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, q := range qs {
+		if !r.handled[q.Request.ID] && !r.inflight.has(q.Request.ID) {
+			kept = append(kept, q)
+		}
+	}
+	return kept
+}
+
+// windowSize is how many requests can be read together and still be applied
+// while their readings are fresh.
+func (r *run) windowSize() int {
+	if perMinute := r.sb.PerMinute(); perMinute > 0 {
+		return min(max(perMinute, windowMin), windowMax)
+	}
+	return windowMax
+}
+
+// batchSize is how many intents share a transaction: about two seconds of the
+// rate budget.
+func (r *run) batchSize() int {
+	if perMinute := r.sb.PerMinute(); perMinute > 0 {
+		return min(max(perMinute/30, r.set.Concurrency), 256)
+	}
+	return 256
+}
+
+// feedWindow sends a window's calls out in batches. Between batches, interactive
+// requests that arrived meanwhile go ahead, and steps whose readings grew old
+// are decided anew.
+func (r *run) feedWindow(ctx context.Context, p *pipeline, qs []state.Queued, ahead latch.Use) error {
+	steps, err := r.planWindow(ctx, qs, ahead)
+	if err != nil {
+		return err
+	}
+	waiting := map[string]bool{}
+	for _, s := range steps {
+		waiting[s.q.Request.ID] = true
+	}
+	for len(steps) > 0 {
+		urgent, err := r.interactive(ctx, waiting)
+		if err != nil {
+			return err
+		}
+		if len(urgent) > 0 {
+			ahead := addUse(cloneUse(ahead), useOf(steps), 1)
+			first, err := r.planWindow(ctx, urgent, ahead)
+			if err != nil {
+				return err
+			}
+			for _, s := range first {
+				waiting[s.q.Request.ID] = true
+			}
+			steps = append(first, steps...)
+		}
+		n := min(len(steps), r.batchSize())
+		batch, rest := steps[:n], steps[n:]
+		batch, err = r.refresh(ctx, batch, addUse(cloneUse(ahead), useOf(rest), 1))
+		if err != nil {
+			return err
+		}
+		if err := p.send(batch); err != nil {
+			return err
+		}
+		steps = rest
+	}
+	return nil
+}
+
+func cloneUse(u latch.Use) latch.Use {
+	u.PerAccount = maps.Clone(u.PerAccount)
+	return u
+}
+
+// interactive finds interactive requests that are not planned yet; they stand
+// at the head of the queue.
+func (r *run) interactive(ctx context.Context, planned map[string]bool) ([]state.Queued, error) {
+	qs, _, err := r.store.Queue(ctx, r.s.now(), state.QueuePos{}, interject)
+	if err != nil {
+		return nil, fmt.Errorf("looking for interactive requests: %w", err)
+	}
+	var urgent []state.Queued
+	for _, q := range r.notHandled(qs) {
+		if q.Request.Interactive && !planned[q.Request.ID] {
+			urgent = append(urgent, q)
+		}
+	}
+	return urgent, nil
+}
+
+// refresh decides anew what rests on readings that are too old for a call.
+func (r *run) refresh(ctx context.Context, batch []planned, ahead latch.Use) ([]planned, error) {
+	now := r.s.now()
+	var fresh []planned
+	var stale []state.Queued
+	for _, s := range batch {
+		if s.step.Fresh(now) {
+			fresh = append(fresh, s)
+		} else {
+			stale = append(stale, s.q)
+		}
+	}
+	if len(stale) == 0 {
+		return batch, nil
+	}
+	again, err := r.planWindow(ctx, stale, addUse(cloneUse(ahead), useOf(fresh), 1))
+	return append(fresh, again...), err
+}
+
+func useOf(steps []planned) latch.Use {
+	use := latch.Use{PerAccount: map[latch.AccountID]int{}}
+	for _, s := range steps {
+		count(&use, s.step.Action, s.step.To, s.step.Approved, 1)
+	}
+	return use
+}
+
+func count(use *latch.Use, a latch.Action, to latch.AccountID, approved bool, by int) {
+	if approved {
+		return
+	}
+	switch a {
+	case latch.Latch:
+		use.Latches += by
+	case latch.Relatch:
+		use.Relatches += by
+	}
+	use.PerAccount[to] += by
+}
+
+// inflight knows the intents whose fate is not recorded yet.
+type inflight struct {
+	mu      sync.Mutex
+	intents map[string]latch.Intent
+}
+
+func (f *inflight) add(in latch.Intent) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.intents == nil {
+		f.intents = map[string]latch.Intent{}
+	}
+	f.intents[in.Request] = in
+}
+
+func (f *inflight) remove(request string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.intents, request)
+}
+
+func (f *inflight) has(request string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, ok := f.intents[request]
+	return ok
+}
+
+func (f *inflight) use() latch.Use {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	use := latch.Use{PerAccount: map[latch.AccountID]int{}}
+	for _, in := range f.intents {
+		count(&use, in.Action, in.To, in.Approved, 1)
+	}
+	return use
+}

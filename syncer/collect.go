@@ -1,0 +1,14 @@
+package syncer
+
+import "context"
+
+// collect takes in what waits in the sources that latchd asks by itself: the
+// drop folder. Requests from the socket and the command line are accepted at
+// any time and are in the queue already. A dry run leaves the files where they
+// are, and so does not see them.
+func (r *run) collect(ctx context.Context) error {
+	if r.set.DropFolder == "" || r.order.dry() {
+		return nil
+	}
+	return r.s.collectDropFolder(ctx, r.rec.ID)
+}

@@ -1,0 +1,131 @@
+package syncer_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"latchd/latch"
+	"latchd/syncer"
+)
+
+var guarded = syncer.Settings{
+	Limits: latch.Limits{MaxRelatches: 100, MaxRelatchPercent: 5, MaxLatches: 5000, MaxLostAccountsPercent: 5, MaxLostMappingsPercent: 5},
+}
+
+// TestGuardHoldsRelatches: of 300 relatches among 2,000 mappings all are held,
+// the first latches go on, approval releases just these, and one that changed
+// is held again.
+func TestGuardHoldsRelatches(t *testing.T) {
+	inWorld(t, options{accounts: 9000, customers: 8000, set: guarded}, func(w *world) {
+		var relatches, latches []string
+		for k := range 300 {
+			relatches = append(relatches, w.ask(4*k, 8000+k, true))
+		}
+		for k := range 50 {
+			latches = append(latches, w.ask(4*k+1, 8500+k, false))
+		}
+		rep := w.done()
+		if rep.Run.Held != 300 || rep.Run.Outcomes[latch.Latched] != 50 || rep.Run.Outcomes[latch.Relatched] != 0 || rep.Run.Digest == "" {
+			t.Fatalf("held %d, outcomes %v, digest %q", rep.Run.Held, rep.Run.Outcomes, rep.Run.Digest)
+		}
+		for _, id := range latches {
+			w.outcome(id, latch.Latched)
+		}
+		if r := w.request(relatches[0]); r.State != latch.Held || !strings.Contains(r.Detail, "300 relatches planned") || !strings.Contains(r.Detail, "guard.max_relatch") {
+			t.Errorf("%s: %q", r.State, r.Detail)
+		}
+		plan := w.order(syncer.Order{Kind: syncer.KindPlan})
+		if plan.Plan.Digest != rep.Run.Digest || len(plan.Plan.HeldSteps()) != 300 {
+			t.Fatalf("the plan shows %d held under %q, the run %q", len(plan.Plan.HeldSteps()), plan.Plan.Digest, rep.Run.Digest)
+		}
+		// A run with everything held costs no readings.
+		before := w.calls("customers") + w.calls("customer")
+		w.done()
+		if n := w.calls("customers") + w.calls("customer") - before; n > 1 {
+			t.Errorf("a run with everything held made %d calls for customers", n)
+		}
+		if _, err := w.store.Approve(w.ctx, "0000000000000000", "kim", time.Now()); err == nil || !strings.Contains(err.Error(), plan.Plan.Digest) {
+			t.Errorf("an unknown digest: %v", err)
+		}
+		if _, err := w.store.Approve(w.ctx, plan.Plan.Digest, "kim", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		w.hand(8, 8900)
+		rep = w.done()
+		if rep.Run.Outcomes[latch.Relatched] != 299 || rep.Run.Held != 1 {
+			t.Errorf("after approval: %v, held %d", rep.Run.Outcomes, rep.Run.Held)
+		}
+		if r := w.request(relatches[2]); r.State != latch.Held || w.at(8) != w.account(8900) {
+			t.Errorf("the changed one: %s, customer at %s", r.State, w.at(8))
+		}
+		if _, err := w.store.Reject(w.ctx, rep.Run.Digest, "kim", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		w.outcome(relatches[2], latch.Rejected)
+	})
+}
+
+// TestGuardCountsOverRuns: 300 forced single requests, one run each, are held
+// from the limit on.
+func TestGuardCountsOverRuns(t *testing.T) {
+	inWorld(t, options{accounts: 9000, customers: 8000, set: guarded}, func(w *world) {
+		w.done()
+		for k := range 300 {
+			w.ask(4*k, 8000+k, true)
+			rep := w.order(syncer.Order{Kind: syncer.KindArrival})
+			if rep.Run.Result != latch.RunDone {
+				t.Fatal(rep.Run.Error)
+			}
+		}
+		counts, err := w.store.CountRequests(w.ctx)
+		if err != nil || counts[latch.Held] != 200 || counts[latch.Done] != 100 {
+			t.Errorf("%v %v", counts, err)
+		}
+		// A day later the limit has room again, and what is held stays held.
+		time.Sleep(25 * time.Hour)
+		id := w.ask(4*400, 8400, true)
+		w.done()
+		w.outcome(id, latch.Relatched)
+	})
+}
+
+// TestSightLost: when View All is taken from the integration user nothing ends
+// as no-account, the index is kept, and the message names the cause.
+func TestSightLost(t *testing.T) {
+	inWorld(t, options{accounts: 3000, customers: 100, set: guarded}, func(w *world) {
+		w.done()
+		info, err := w.store.IndexInfo(w.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.box.HideAccounts(90); err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for i := 1; i < 90; i += 4 {
+			ids = append(ids, w.ask(i, 1000+i, false))
+		}
+		ids = append(ids, w.askFor(2, latch.ObservedAccountID(w.box.MissingAccountID(0)), false))
+		for range 3 {
+			rep := w.run()
+			if rep.Run.Result != latch.RunFailed || !strings.Contains(rep.Run.Error, "View All") {
+				t.Fatalf("%s: %s", rep.Run.Result, rep.Run.Error)
+			}
+			if rep.Run.Outcomes[latch.NoAccount] != 0 {
+				t.Fatalf("%v", rep.Run.Outcomes)
+			}
+			if now, err := w.store.IndexInfo(w.ctx); err != nil || now.Count != info.Count {
+				t.Fatalf("the index has %d accounts, had %d (%v)", now.Count, info.Count, err)
+			}
+		}
+		if err := w.box.HideAccounts(0); err != nil {
+			t.Fatal(err)
+		}
+		w.done()
+		for _, id := range ids[:len(ids)-1] {
+			w.outcome(id, latch.Latched)
+		}
+		w.outcome(ids[len(ids)-1], latch.NoAccount)
+	})
+}

@@ -1,0 +1,152 @@
+package syncer
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"latchd/latch"
+)
+
+// lookEvery bounds how long the loop sleeps, so that a clock that was set, or a
+// machine that slept, is noticed, and the watchdog sees a living loop.
+const lookEvery = 20 * time.Second
+
+// Loop owns the runs until ctx ends; then it gives nil, after the run under way
+// has settled or safely left what was in flight. An error means that the state
+// file can no longer be trusted in this process.
+func (s *Syncer) Loop(ctx context.Context) error {
+	defer s.orders.stop()
+	for {
+		if err := s.store.Broken(); err != nil {
+			return err
+		}
+		tickets, order, ok := s.nextOrder(ctx)
+		if !ok {
+			return nil
+		}
+		if len(tickets) > 1 || len(tickets) == 1 && tickets[0].order.Progress != nil {
+			order.Progress = func(p Progress) {
+				for _, t := range tickets {
+					if t.order.Progress != nil {
+						t.order.Progress(p)
+					}
+				}
+			}
+		}
+		rep := s.run(ctx, order)
+		finish(tickets, rep, nil)
+	}
+}
+
+// nextOrder waits for a caller, an arrival, a retry that is due, or the
+// schedule. ok is false when ctx ended.
+func (s *Syncer) nextOrder(ctx context.Context) (tickets []*ticket, o Order, ok bool) {
+	for {
+		if ctx.Err() != nil {
+			return nil, Order{}, false
+		}
+		s.heartbeat()
+		if tickets, ok := s.orders.take(); ok {
+			if len(tickets) > 0 {
+				return tickets, tickets[0].order, true
+			}
+			if !s.settings().OneShot {
+				return nil, Order{Kind: KindArrival, Trigger: "arrival"}, true
+			}
+		}
+		sleep := lookEvery
+		if !s.settings().OneShot {
+			now := s.now()
+			if s.scheduleDue(now) {
+				return nil, Order{Kind: KindSync, Trigger: "schedule"}, true
+			}
+			due, err := s.store.NextDue(ctx)
+			if err == nil && !due.IsZero() && !due.After(now) && s.retryAllowed(now) {
+				return nil, Order{Kind: KindArrival, Trigger: "retry"}, true
+			}
+			for _, t := range []time.Time{s.Status().NextSync, s.Status().NextFull, due} {
+				if d := t.Sub(now); !t.IsZero() && d > 0 && d < sleep {
+					sleep = d
+				}
+			}
+		}
+		timer := time.NewTimer(sleep)
+		select {
+		case <-ctx.Done():
+		case <-s.orders.signal:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// retryAllowed keeps retries of a dead service from starting run after run: at
+// most one such run in 15 seconds.
+func (s *Syncer) retryAllowed(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return now.Sub(s.last.FinishedAt) >= 15*time.Second || now.Before(s.last.FinishedAt)
+}
+
+// scheduleDue reports whether a scheduled run is to begin now, and works out
+// when the next ones are.
+func (s *Syncer) scheduleDue(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	due := false
+	step := func(next *time.Time, sch interface{ Next(time.Time) time.Time }) {
+		switch {
+		case next.IsZero():
+		case !now.Before(*next):
+			due = true
+		case next.Sub(now) > sch.Next(now).Sub(now):
+			// The clock was set back: what is next is nearer than we thought.
+		default:
+			return
+		}
+		*next = sch.Next(now)
+		s.log.Debug("next scheduled run", zap.String("event", latch.EventScheduled), zap.Time("at", *next))
+	}
+	if s.set.Sync != nil {
+		step(&s.nextSync, s.set.Sync)
+	}
+	if s.set.Full != nil {
+		step(&s.nextFull, s.set.Full)
+	}
+	return due
+}
+
+// fullDue reports whether the last pull or survey in full is older than the
+// schedule of full runs asks for; so one that was missed is caught up.
+func (set Settings) fullDue(last, now time.Time) bool {
+	if last.IsZero() {
+		return true
+	}
+	if set.Full == nil {
+		return false
+	}
+	next := set.Full.Next(last)
+	return !next.IsZero() && !next.After(now)
+}
+
+// interval is the time between two scheduled runs.
+func (set Settings) interval(now time.Time) time.Duration {
+	const fallback = 15 * time.Minute
+	if set.Sync == nil {
+		return fallback
+	}
+	first := set.Sync.Next(now)
+	if d := set.Sync.Next(first).Sub(first); d > 0 {
+		return d
+	}
+	return fallback
+}
+
+func (s *Syncer) heartbeat() {
+	now := s.now()
+	s.mu.Lock()
+	s.beat = now
+	s.mu.Unlock()
+}

@@ -1,0 +1,265 @@
+package syncer
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"latchd/latch"
+	"latchd/state"
+)
+
+// settleMax is how many outcomes share a transaction at most. Results that come
+// in while one is being written share the next.
+const settleMax = 256
+
+// pipeline carries intents to their calls and their fates into the state: one
+// sender, as many callers as calls may be under way, one settler. It never
+// holds more than a batch of each.
+type pipeline struct {
+	r       *run
+	ctx     context.Context // ends when the run is told to stop
+	stop    context.CancelCauseFunc
+	todo    chan job
+	results chan result
+	callers sync.WaitGroup
+	settled chan struct{} // closed when the settler has ended
+
+	mu      sync.Mutex
+	open    int // intents sent and not through the settler yet
+	idle    *sync.Cond
+	failure error // why no further call goes out
+}
+
+func (r *run) startPipeline(ctx context.Context) *pipeline {
+	p := &pipeline{r: r, todo: make(chan job, r.set.Concurrency), results: make(chan result, settleMax), settled: make(chan struct{})}
+	p.ctx, p.stop = context.WithCancelCause(ctx)
+	p.idle = sync.NewCond(&p.mu)
+	for range r.set.Concurrency {
+		p.callers.Go(func() {
+			for j := range p.todo {
+				p.results <- r.guardedCall(p.ctx, j)
+			}
+		})
+	}
+	go func() {
+		defer close(p.settled)
+		p.settle()
+	}()
+	return p
+}
+
+// job is an intent on its way to its call, the step that it was made from, and
+// how many attempts failed before.
+type job struct {
+	intent   latch.Intent
+	step     latch.Step
+	attempts int
+}
+
+// send commits the intents of a batch and hands them to the callers. Nothing
+// goes out whose intent is not durable.
+func (p *pipeline) send(batch []planned) error {
+	if err := p.err(); err != nil {
+		return err
+	}
+	if len(batch) == 0 {
+		return nil
+	}
+	r := p.r
+	now := r.s.now()
+	intents := make([]latch.Intent, len(batch))
+	for i, s := range batch {
+		intents[i] = s.step.Intent(r.rec.ID, now.UTC())
+	}
+	r.step("apply:before-intents")
+	begun, err := r.store.Begin(p.ctx, intents)
+	if err != nil {
+		if p.ctx.Err() != nil {
+			return context.Cause(p.ctx)
+		}
+		return fmt.Errorf("recording the intents of %d calls: %w", len(intents), err)
+	}
+	r.step("apply:after-intents")
+	for i, in := range intents {
+		if !begun[i] {
+			continue // cancelled, superseded or taken by another since it was planned
+		}
+		r.inflight.add(in)
+		p.mu.Lock()
+		p.open++
+		p.mu.Unlock()
+		p.todo <- job{in, batch[i].step, batch[i].q.Request.Attempts}
+	}
+	return p.err()
+}
+
+// drain waits until every call sent is settled.
+func (p *pipeline) drain() error {
+	p.mu.Lock()
+	for p.open > 0 {
+		p.idle.Wait()
+	}
+	p.mu.Unlock()
+	ack := make(chan struct{})
+	p.results <- result{flush: ack}
+	<-ack
+	return p.err()
+}
+
+// finish lets the calls under way end, settles them and stops the goroutines.
+func (p *pipeline) finish() error {
+	close(p.todo)
+	p.callers.Wait()
+	close(p.results)
+	<-p.settled
+	err := p.err()
+	p.stop(nil)
+	return err
+}
+
+// fail lets no further call go out; the first reason stands.
+func (p *pipeline) fail(err error) {
+	p.mu.Lock()
+	if p.failure == nil {
+		p.failure = err
+	}
+	p.mu.Unlock()
+	p.stop(err)
+}
+
+func (p *pipeline) err() error {
+	p.mu.Lock()
+	failure := p.failure
+	p.mu.Unlock()
+	if failure != nil {
+		return failure
+	}
+	if p.ctx.Err() != nil {
+		return context.Cause(p.ctx)
+	}
+	return nil
+}
+
+func (p *pipeline) closed(n int) {
+	p.mu.Lock()
+	p.open -= n
+	p.mu.Unlock()
+	p.idle.Broadcast()
+}
+
+// settle is the settler: it groups what has come in, judges streaks, and
+// records the fates of a group in one transaction.
+func (p *pipeline) settle() {
+	var streak streak
+	for first := range p.results {
+		batch := []result{first}
+	more:
+		for len(batch) < settleMax {
+			select {
+			case next, ok := <-p.results:
+				if !ok {
+					break more
+				}
+				batch = append(batch, next)
+			default:
+				break more
+			}
+		}
+		p.settleBatch(&streak, batch)
+	}
+	p.record(streak.flush(), 0)
+}
+
+func (p *pipeline) settleBatch(streak *streak, batch []result) {
+	var ready []result
+	var acks []chan struct{}
+	through := 0
+	for _, res := range batch {
+		if res.flush != nil {
+			ready = append(ready, streak.flush()...)
+			acks = append(acks, res.flush)
+			continue
+		}
+		through++
+		if res.stop != nil {
+			p.fail(res.stop)
+		}
+		out, err := streak.add(res)
+		ready = append(ready, out...)
+		if err != nil {
+			p.fail(err)
+		}
+	}
+	p.record(ready, through)
+	for _, ack := range acks {
+		close(ack)
+	}
+}
+
+// record makes the fates durable. When that fails the fate of the transaction
+// is unknown: no further call goes out, and the next start resolves the intents.
+func (p *pipeline) record(results []result, through int) {
+	defer p.closed(through)
+	if len(results) == 0 {
+		return
+	}
+	r := p.r
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), reportTime)
+	defer cancel()
+	now := r.s.now()
+	settlements := make([]state.Settlement, len(results))
+	for i, res := range results {
+		settlements[i] = state.Settlement{Intent: res.intent, Fate: res.fate, At: res.at, Verdict: res.verdict, QuietUntil: res.quietUntil}
+	}
+	r.step("apply:before-settle")
+	reqs, err := r.store.Settle(ctx, r.rec.ID, settlements, now)
+	if err != nil {
+		p.fail(fmt.Errorf("recording the outcomes of %d calls: %w; no further call is made, the next start reads these customers", len(results), err))
+		return
+	}
+	r.step("apply:after-settle")
+	r.countDone(reqs)
+	for _, req := range reqs {
+		r.logDone(req)
+	}
+	r.settledResults(results)
+}
+
+// settledResults keeps the run's own books after its results are durable.
+func (r *run) settledResults(results []result) {
+	for _, res := range results {
+		r.inflight.remove(res.intent.Request)
+		if res.fate == state.FateApplied {
+			r.mu.Lock()
+			r.lastOurs = res.intent.Customer
+			if r.order.dry() {
+				r.pretend[res.intent.Customer] = latch.CustomerReading{Customer: res.intent.Customer, Found: true, Account: res.intent.To}
+			}
+			r.mu.Unlock()
+		}
+		if res.verdict.To == latch.Waiting {
+			r.putToWait(res.intent.Request)
+		}
+		r.done++
+	}
+	r.progress("apply", r.done, max(r.expected, r.done))
+}
+
+// guardedCall keeps a panic in a caller from ending the process: the call's
+// fate is unknown then, and the run fails.
+func (r *run) guardedCall(ctx context.Context, j job) (res result) {
+	in := j.intent
+	defer func() {
+		if p := recover(); p != nil {
+			res = r.unanswered(j, "the call panicked: "+panicText(p))
+			res.stop = fmt.Errorf("latching customer %d panicked (%s); please report it", in.Customer, panicText(p))
+		}
+	}()
+	if r.order.dry() {
+		return result{intent: in, fate: state.FateApplied, at: r.s.now(), verdict: state.Verdict{
+			Request: in.Request, To: latch.Done, Outcome: in.Outcome(), From: in.From, Account: in.To,
+		}}
+	}
+	return r.call(ctx, j)
+}

@@ -1,0 +1,326 @@
+package syncer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"latchd/latch"
+	"latchd/state"
+)
+
+// guardWindow is the time over which the guard counts.
+const guardWindow = 24 * time.Hour
+
+// planned is a step that goes out as a call, with what it was made from, so
+// that it can be decided anew when its readings grow old.
+type planned struct {
+	step latch.Step
+	q    state.Queued
+}
+
+// planWindow decides a window of the queue: readings, rules, guard. Outcomes,
+// waits and holds that need no call are recorded at once; the steps that go out
+// are given back, interactive ones first.
+func (r *run) planWindow(ctx context.Context, qs []state.Queued, ahead latch.Use) ([]planned, error) {
+	f, err := r.read(ctx, qs)
+	if err != nil {
+		return nil, err
+	}
+	now := r.s.now()
+	steps := make([]latch.Step, len(qs))
+	claimed := map[latch.AccountID]latch.CustomerID{}
+	for i, q := range qs {
+		steps[i], err = r.decide(ctx, q, f, claimed, now)
+		if err != nil {
+			return nil, err
+		}
+	}
+	use, err := r.guardUse(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	r.tripped(latch.Guard(steps, use, ahead, r.set.Limits))
+	if err := r.recordVerdicts(ctx, qs, steps, now); err != nil {
+		return nil, err
+	}
+	var first, rest []planned
+	for i, s := range steps {
+		if !s.Applies() {
+			continue
+		}
+		if s.Interactive {
+			first = append(first, planned{s, qs[i]})
+		} else {
+			rest = append(rest, planned{s, qs[i]})
+		}
+	}
+	return append(first, rest...), nil
+}
+
+// decide makes the step of one request.
+func (r *run) decide(ctx context.Context, q state.Queued, f facts, claimed map[latch.AccountID]latch.CustomerID, now time.Time) (latch.Step, error) {
+	req := q.Request
+	facts := latch.Facts{
+		Customer: f.customers[req.Customer], Account: f.accounts[req.Account],
+		Intent: q.Intent, Quiet: q.Quiet, Now: now,
+	}
+	if facts.Account.State == latch.AccountUnseen && facts.Account.How == latch.HowIndex && !facts.Account.InIndex {
+		// Salesforce's budget is short and the index has not seen it.
+		s := latch.Step{Request: req.ID, Customer: req.Customer, Action: latch.None, WaitingFor: latch.WaitBudget, From: facts.Customer.Account, To: req.Account, CustomerAt: facts.Customer.At, Interactive: req.Interactive}
+		s.Detail = fmt.Sprintf("Account %s is not in the index, and Salesforce's limit forbids to ask now", req.Account)
+		return s, nil
+	}
+	holders, err := r.holders(ctx, req, facts, claimed)
+	if err != nil {
+		return latch.Step{}, err
+	}
+	facts.Holders = holders
+	s := latch.Decide(req, facts, r.set.Policy)
+	if s.Action != latch.None && req.Attempts >= r.set.MaxAttempts {
+		s = r.giveUp(s, q, now)
+	}
+	s = latch.Release(s, q.Hold, now)
+	if s.Applies() {
+		claimed[s.To] = req.Customer
+		if s.Warning != "" {
+			r.log.Warn("an account is shared by customers", zap.String("event", latch.EventSharedAccount), zap.String("request", req.ID),
+				zap.Stringer("fusebillId", req.Customer), zap.String("salesforceId", string(s.To)), zap.String("detail", s.Warning))
+		}
+	}
+	return s, nil
+}
+
+// giveUp ends a request whose last attempt failed; while that call may still
+// take effect it waits, to be read once more.
+func (r *run) giveUp(s latch.Step, q state.Queued, now time.Time) latch.Step {
+	s.Action = latch.None
+	if now.Before(q.Quiet.Until) {
+		s.WaitingFor, s.NotBefore = latch.WaitQuietTime, q.Quiet.Until
+		s.Detail = fmt.Sprintf("the last of %d attempts went without an answer; it is read once more after the quiet time", q.Request.Attempts)
+		return s
+	}
+	s.Outcome = latch.GaveUp
+	s.Detail = fmt.Sprintf("%d attempts failed; the last: %s", q.Request.Attempts, orUnknown(q.Request.Detail))
+	return s
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "cause not recorded"
+	}
+	return s
+}
+
+// holders are the other customers that hold the account, by the mapping or by
+// a step of the same window. To refuse a request on their account they are read
+// live first.
+func (r *run) holders(ctx context.Context, req latch.Request, f latch.Facts, claimed map[latch.AccountID]latch.CustomerID) ([]latch.CustomerID, error) {
+	if r.set.Policy.SharedAccount == latch.SharedAllow || f.Customer.Account == req.Account {
+		return nil, nil
+	}
+	account := req.Account
+	if f.Account.State == latch.AccountMerged && r.set.Policy.FollowMerges && f.Account.Survivor != "" {
+		account = f.Account.Survivor
+	}
+	if c, ok := claimed[account]; ok && c != req.Customer {
+		return []latch.CustomerID{c}, nil
+	}
+	ids, err := r.store.Holders(ctx, account, 3)
+	if err != nil {
+		return nil, fmt.Errorf("looking up who holds account %s: %w", account, err)
+	}
+	var others []latch.CustomerID
+	for _, id := range ids {
+		if id != req.Customer {
+			others = append(others, id)
+		}
+	}
+	if len(others) == 0 || r.set.Policy.SharedAccount != latch.SharedRefuse {
+		return others, nil
+	}
+	live, err := r.customers(ctx, others)
+	if err != nil {
+		return nil, err
+	}
+	var holding []latch.CustomerID
+	for _, id := range others {
+		if live[id].Account == account {
+			holding = append(holding, id)
+		}
+	}
+	return holding, nil
+}
+
+// guardUse is what counts against the limits: the effects of the last 24 hours,
+// and the calls under way. What settles between the two looks counts twice,
+// which errs on the safe side.
+func (r *run) guardUse(ctx context.Context, now time.Time) (latch.Use, error) {
+	flying := r.inflight.use()
+	use, err := r.store.GuardUse(ctx, now.Add(-guardWindow))
+	if err != nil {
+		return use, fmt.Errorf("counting what was applied in the last 24 hours: %w", err)
+	}
+	return addUse(use, flying, 1), nil
+}
+
+func addUse(a, b latch.Use, sign int) latch.Use {
+	a.Relatches += sign * b.Relatches
+	a.Latches += sign * b.Latches
+	if a.PerAccount == nil {
+		a.PerAccount = map[latch.AccountID]int{}
+	}
+	for id, n := range b.PerAccount {
+		if a.PerAccount[id] += sign * n; a.PerAccount[id] <= 0 {
+			delete(a.PerAccount, id)
+		}
+	}
+	return a
+}
+
+func (r *run) tripped(trips []latch.Trip) {
+	for _, t := range trips {
+		known := false
+		for _, k := range r.holdWhy {
+			known = known || k.Setting == t.Setting && k.Account == t.Account
+		}
+		if !known {
+			r.holdWhy = append(r.holdWhy, t)
+		}
+	}
+}
+
+// recordVerdicts makes everything durable that needs no call.
+func (r *run) recordVerdicts(ctx context.Context, qs []state.Queued, steps []latch.Step, now time.Time) error {
+	var verdicts []state.Verdict
+	fullPull := false
+	for i, s := range steps {
+		r.keepPlanned(s)
+		if s.Applies() {
+			continue
+		}
+		fullPull = fullPull || s.NeedsFullPull
+		evidence := s.Evidence
+		v := state.Verdict{
+			Request: s.Request, To: latch.Waiting, WaitingFor: s.WaitingFor, NextAttemptAt: s.NotBefore,
+			Outcome: s.Outcome, Detail: s.Detail, From: s.From, Account: s.To,
+		}
+		if evidence.Account != "" {
+			v.Evidence = &evidence
+		}
+		switch {
+		case s.Held:
+			v.To = latch.Held
+			v.Hold = &latch.Hold{Request: s.Request, Customer: s.Customer, Action: s.Action, From: s.From, To: s.To, Since: now.UTC()}
+			r.log.Warn("a step is held by the guard", zap.String("event", latch.EventHeld), zap.String("request", s.Request),
+				zap.Stringer("fusebillId", s.Customer), zap.String("salesforceId", string(s.To)), zap.String("from", string(s.From)), zap.String("detail", s.Detail))
+		case s.Outcome != "":
+			v.To = latch.Done
+		default:
+			r.putToWait(s.Request)
+			if old := qs[i].Request; old.State != latch.Waiting || old.WaitingFor != s.WaitingFor {
+				r.log.Info("a request waits", zap.String("event", latch.EventWaiting), zap.String("request", s.Request),
+					zap.Stringer("fusebillId", s.Customer), zap.String("salesforceId", string(s.To)),
+					zap.String("waitingFor", string(s.WaitingFor)), zap.String("detail", s.Detail))
+			}
+		}
+		verdicts = append(verdicts, v)
+	}
+	if fullPull {
+		if err := r.store.SetNote(ctx, notePullFull, "a request waits for it"); err != nil {
+			return fmt.Errorf("asking for a full pull: %w", err)
+		}
+	}
+	if len(verdicts) == 0 {
+		return nil
+	}
+	r.step("plan:before-record")
+	changed, err := r.store.Record(ctx, r.rec.ID, verdicts, now)
+	if err != nil {
+		return fmt.Errorf("recording what was decided for %d requests: %w", len(verdicts), err)
+	}
+	r.step("plan:after-record")
+	r.countDone(changed)
+	for _, req := range changed {
+		r.logDone(req)
+	}
+	return nil
+}
+
+// putToWait keeps a request out of the rest of this run.
+func (r *run) putToWait(request string) {
+	r.mu.Lock()
+	r.handled[request] = true
+	r.mu.Unlock()
+}
+
+// maxPlanKept bounds the plan that a run gives back; what is held is in the
+// state whatever its number.
+const maxPlanKept = 100_000
+
+func (r *run) keepPlanned(s latch.Step) {
+	if len(r.planned) < maxPlanKept {
+		r.planned = append(r.planned, s)
+	}
+}
+
+// estimate is what the queue is expected to add to the plan, judged by the
+// mapping and the index alone: it costs no calls and decides nothing but how
+// much of the guard's limits a long queue will want.
+func (r *run) estimate(ctx context.Context) (latch.Use, int, error) {
+	total := latch.Use{PerAccount: map[latch.AccountID]int{}}
+	n := 0
+	var pos state.QueuePos
+	for {
+		qs, next, err := r.store.Queue(ctx, r.s.now(), pos, 1000)
+		if err != nil {
+			return total, n, fmt.Errorf("reading the queue: %w", err)
+		}
+		use, err := r.estimateOf(ctx, qs)
+		if err != nil {
+			return total, n, err
+		}
+		total = addUse(total, use, 1)
+		n += len(qs)
+		if pos = next; next == (state.QueuePos{}) {
+			return total, n, nil
+		}
+	}
+}
+
+func (r *run) estimateOf(ctx context.Context, qs []state.Queued) (latch.Use, error) {
+	use := latch.Use{PerAccount: map[latch.AccountID]int{}}
+	ids := make([]latch.AccountID, len(qs))
+	for i, q := range qs {
+		ids[i] = q.Request.Account
+	}
+	known, err := r.store.Accounts(ctx, ids)
+	if err != nil {
+		return use, fmt.Errorf("looking up %d accounts in the index: %w", len(ids), err)
+	}
+	for _, q := range qs {
+		req := q.Request
+		if known[req.Account].State != latch.AccountKnown || q.Hold != nil {
+			continue
+		}
+		switch from := mapped(q); {
+		case from == "":
+			use.Latches++
+		case from == req.Account, !req.Force, req.OnlyFrom != "" && req.OnlyFrom != from:
+			continue
+		default:
+			use.Relatches++
+		}
+		use.PerAccount[req.Account]++
+	}
+	return use, nil
+}
+
+func mapped(q state.Queued) latch.AccountID {
+	if q.Mapping == nil {
+		return ""
+	}
+	return q.Mapping.Account
+}

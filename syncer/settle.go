@@ -1,0 +1,226 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"go.uber.org/zap"
+
+	"latchd/latch"
+	"latchd/state"
+	"latchd/staxbill"
+)
+
+// readBackTime bounds the reading that settles a call, also when the run was
+// told to stop meanwhile.
+const readBackTime = 10 * time.Second
+
+// result is what came of one call, on its way into the state.
+type result struct {
+	intent     latch.Intent
+	fate       state.Fate
+	at         time.Time // when the answer came
+	verdict    state.Verdict
+	quietUntil time.Time
+	// counted is the failure that this result adds to a streak: its verdict
+	// stands only once a success shows that it was its own.
+	counted *staxbill.Error
+	// stop is why the run makes no further call, if it does not.
+	stop  error
+	flush chan struct{} // not a result: settle what is kept back, then close it
+}
+
+// call makes the one call of an intent and finds out its fate. A dead context, or
+// a reading that grew old while the call waited for its turn, changes nothing
+// before the call; once the call is on the wire it is settled.
+func (r *run) call(ctx context.Context, j job) result {
+	in := j.intent
+	if ctx.Err() != nil || !j.step.Fresh(r.s.now()) {
+		return r.notSent(in, "")
+	}
+	ctx, cancel := context.WithDeadline(ctx, j.step.CustomerAt.Add(latch.FreshFor))
+	defer cancel()
+	r.step("apply:before-call")
+	got, err := r.sb.Latch(ctx, in.Customer, in.To, in.Action == latch.Relatch)
+	r.step("apply:after-call")
+	if err == nil {
+		if got.Account == "" || got.Account == in.To {
+			return r.applied(in, "")
+		}
+		return r.namesAnother(ctx, j, got.Account)
+	}
+	var sberr *staxbill.Error
+	if !errors.As(err, &sberr) {
+		return r.unanswered(j, err.Error())
+	}
+	switch sberr.Fate {
+	case staxbill.FateNotSent:
+		return r.refusedToSend(j, sberr)
+	case staxbill.FateRefused:
+		return r.refused(ctx, j, sberr)
+	}
+	return r.readBack(ctx, j, sberr)
+}
+
+func (r *run) applied(in latch.Intent, detail string) result {
+	return result{intent: in, fate: state.FateApplied, at: r.s.now(), verdict: state.Verdict{
+		Request: in.Request, To: latch.Done, Outcome: in.Outcome(), Detail: detail, From: in.From, Account: in.To, Evidence: &in.Evidence,
+	}}
+}
+
+// notSent puts the request back as it was.
+func (r *run) notSent(in latch.Intent, detail string) result {
+	return result{intent: in, fate: state.FateNotSent, at: r.s.now(), verdict: state.Verdict{Request: in.Request, To: latch.Pending, Detail: detail}}
+}
+
+// refusedToSend settles a call that can have had no effect: a limit, a refused
+// key, no connection.
+func (r *run) refusedToSend(j job, err *staxbill.Error) result {
+	in := j.intent
+	res := r.notSent(in, "")
+	switch err.Kind {
+	case staxbill.KindCancelled:
+	case staxbill.KindRateLimited:
+		res.counted = err // a wait, no attempt
+	case staxbill.KindTransient:
+		res.counted = err
+		res.verdict = r.retry(j, err.Error())
+	default: // the key, the day's budget: every further call would fail alike
+		res.stop = err
+	}
+	return res
+}
+
+// readBack finds out whether a call took effect that got no whole answer. It
+// may still take effect after the reading, so the customer's quiet time begins.
+func (r *run) readBack(ctx context.Context, j job, cause *staxbill.Error) result {
+	in := j.intent
+	reading, err := r.readNow(ctx, in.Customer)
+	if err == nil && latch.Applied(in, reading) {
+		return r.applied(in, "its call got no whole answer; its effect was found by reading the customer")
+	}
+	res := r.unanswered(j, cause.Error())
+	res.counted = cause
+	return res
+}
+
+func (r *run) unanswered(j job, detail string) result {
+	in := j.intent
+	now := r.s.now()
+	r.log.Warn("a call got no whole answer and may still take effect", zap.String("event", latch.EventUnanswered),
+		zap.String("request", in.Request), zap.Stringer("fusebillId", in.Customer), zap.String("salesforceId", string(in.To)), zap.String("detail", detail))
+	return result{intent: in, fate: state.FateUnanswered, at: now, quietUntil: now.Add(r.set.QuietTime), verdict: r.retry(j, detail)}
+}
+
+// refused settles an answered 4xx: nothing changed by us. Why it was refused is
+// never taken from the text but from reading customer and account and deciding
+// anew.
+func (r *run) refused(ctx context.Context, j job, cause *staxbill.Error) result {
+	in := j.intent
+	res := result{intent: in, fate: state.FateRefused, at: r.s.now()}
+	r.log.Info("Stax Bill refused a call", zap.String("event", latch.EventRefusedCall), zap.String("request", in.Request),
+		zap.Stringer("fusebillId", in.Customer), zap.String("salesforceId", string(in.To)), zap.Error(cause))
+	explained, err := r.decideAgain(ctx, in)
+	switch {
+	case err != nil:
+		res.counted = cause
+		res.verdict = r.retry(j, fmt.Sprintf("%v; and reading the customer failed", cause))
+		return res
+	case explained != nil:
+		res.verdict = *explained
+		return res
+	}
+	res.counted = cause
+	res.verdict = state.Verdict{
+		Request: in.Request, To: latch.Done, Outcome: latch.Rejected, From: in.From, Account: in.To, Detail: cause.Error(),
+	}
+	return res
+}
+
+// namesAnother settles a 2xx whose body names another account than was sent.
+func (r *run) namesAnother(ctx context.Context, j job, named latch.AccountID) result {
+	in := j.intent
+	reading, err := r.readNow(ctx, in.Customer)
+	if err == nil && latch.Applied(in, reading) {
+		return r.applied(in, fmt.Sprintf("the answer named %s; reading the customer shows the account asked for", named))
+	}
+	return r.unanswered(j, fmt.Sprintf("Stax Bill answered with success and named account %s instead of %s", named, in.To))
+}
+
+// decideAgain reads the customer and the account of a refused call and decides
+// anew. A verdict explains the refusal; nil means that the same call would go
+// out again.
+func (r *run) decideAgain(ctx context.Context, in latch.Intent) (*state.Verdict, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readBackTime)
+	defer cancel()
+	reading, err := r.readNow(ctx, in.Customer)
+	if err != nil {
+		return nil, err
+	}
+	req, err := r.store.Request(ctx, in.Request)
+	if err != nil {
+		return nil, err
+	}
+	account := in.Evidence
+	if reading.Found && reading.Account == in.From {
+		live, err := r.accounts(ctx, []latch.AccountID{req.Account})
+		if err != nil {
+			return nil, err
+		}
+		account = live[req.Account]
+	}
+	quiet, err := r.store.Quiet(ctx, in.Customer, r.s.now())
+	if err != nil {
+		return nil, err
+	}
+	s := latch.Decide(req, latch.Facts{Customer: reading, Account: account, Quiet: quiet, Now: r.s.now()}, r.set.Policy)
+	v := state.Verdict{Request: in.Request, From: s.From, Account: s.To, Detail: s.Detail, Reading: &reading, Evidence: &account}
+	switch {
+	case s.Outcome != "":
+		v.To, v.Outcome = latch.Done, s.Outcome
+	case s.WaitingFor != "":
+		v.To, v.WaitingFor, v.NextAttemptAt = latch.Waiting, s.WaitingFor, s.NotBefore
+	case s.Action == in.Action && s.From == in.From && s.To == in.To:
+		return nil, nil
+	default: // another call than before: the guard has to judge it
+		v.To, v.AddAttempt = latch.Pending, true
+		v.Detail = "the customer changed since it was read; decided anew"
+	}
+	return &v, nil
+}
+
+func (r *run) readNow(ctx context.Context, id latch.CustomerID) (latch.CustomerReading, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readBackTime)
+	defer cancel()
+	r.step("apply:before-readback")
+	reading, err := r.sb.Customer(ctx, id)
+	r.step("apply:after-readback")
+	return reading, err
+}
+
+// retry is the verdict of a failed attempt. The last one is given up by the
+// plan, after the customer was read once more.
+func (r *run) retry(j job, detail string) state.Verdict {
+	return state.Verdict{
+		Request: j.intent.Request, To: latch.Waiting, WaitingFor: latch.WaitRetry, AddAttempt: true,
+		NextAttemptAt: r.s.now().Add(backoff(j.attempts)), Detail: detail,
+	}
+}
+
+const (
+	backoffFirst = 30 * time.Second
+	backoffMax   = time.Hour
+)
+
+// backoff is how long a request waits after its n-th failed attempt, counted
+// from 0: doubling from 30 seconds to an hour, with a quarter of jitter.
+func backoff(n int) time.Duration {
+	d := backoffMax
+	if n < 7 {
+		d = min(backoffFirst<<n, backoffMax)
+	}
+	return d - time.Duration(rand.Int64N(int64(d/4)))
+}

@@ -1,0 +1,151 @@
+// Package syncer holds the run: pull, survey, collect, plan, apply, report, and
+// the loop that owns runs, so that only one is ever under way.
+//
+// server and cmd may import it. It never parses flags or configuration files,
+// never serves anything, and never touches bbolt or a wire format: those belong
+// to state, sfclient and staxbill. A newcomer reads run.go first.
+package syncer
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/robfig/cron/v3"
+	"go.uber.org/zap"
+
+	"latchd/latch"
+	"latchd/sfclient"
+	"latchd/state"
+	"latchd/staxbill"
+)
+
+// Options are what a Syncer is made of.
+type Options struct {
+	Store *state.Store
+	// Salesforce and StaxBill may be nil where the settings are missing or
+	// broken: filing and reading work all the same, a run fails and says so.
+	Salesforce *sfclient.Client
+	StaxBill   *staxbill.Client
+	Settings   Settings
+	Logger     *zap.Logger // nil = none
+	// Hook is nil, or called at the named steps of a run, so that a test can
+	// end the process there.
+	Hook func(step string)
+}
+
+// Settings are what may change between two runs without a restart.
+type Settings struct {
+	Policy      latch.Policy
+	Limits      latch.Limits
+	MaxAttempts int           // 0 = 10
+	QuietTime   time.Duration // how long a call without an answer may still take effect
+	Concurrency int           // latch calls under way at once; 0 = 16
+	DropFolder  string        // "" = none
+	// Sync starts a run, Full makes it one in full. With OneShot no run
+	// starts by itself, and they only say what is due.
+	Sync, Full cron.Schedule
+	OneShot    bool
+}
+
+// Syncer owns the runs over one state file.
+type Syncer struct {
+	store *state.Store
+	sf    *sfclient.Client
+	sb    *staxbill.Client
+	log   *zap.Logger
+	hook  func(step string)
+
+	orders orders
+
+	mu       sync.Mutex
+	set      Settings
+	current  *runStatus
+	last     latch.Run
+	beat     time.Time
+	nextSync time.Time
+	nextFull time.Time
+	started  bool // the first run of this process has recovered
+}
+
+type runStatus struct {
+	id       string
+	progress Progress
+}
+
+// New makes a Syncer. Nothing runs before Loop.
+func New(o Options) *Syncer {
+	s := &Syncer{
+		store: o.Store, sf: o.Salesforce, sb: o.StaxBill,
+		log: o.Logger, hook: o.Hook, set: o.Settings,
+	}
+	if s.log == nil {
+		s.log = zap.NewNop()
+	}
+	if s.hook == nil {
+		s.hook = func(string) {}
+	}
+	s.orders.init()
+	return s
+}
+
+// Reload takes over new settings; a run under way keeps the ones that it began
+// with.
+func (s *Syncer) Reload(set Settings) {
+	s.mu.Lock()
+	set.OneShot = s.set.OneShot
+	s.set = set
+	s.nextSync, s.nextFull = time.Time{}, time.Time{}
+	s.mu.Unlock()
+	s.orders.wake()
+}
+
+func (s *Syncer) settings() Settings {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	set := s.set
+	if set.MaxAttempts <= 0 {
+		set.MaxAttempts = 10
+	}
+	if set.Concurrency <= 0 {
+		set.Concurrency = 16
+	}
+	if set.Policy.SharedAccount == "" {
+		set.Policy.SharedAccount = latch.SharedWarn
+	}
+	return set
+}
+
+func (s *Syncer) now() time.Time { return time.Now() }
+
+// LoopStatus is what the loop is doing.
+type LoopStatus struct {
+	Running  string    `json:"running,omitempty"` // the id of the run under way
+	Progress *Progress `json:"progress,omitempty"`
+	LastRun  latch.Run `json:"lastRun"`
+	NextSync time.Time `json:"nextSync,omitzero"`
+	NextFull time.Time `json:"nextFull,omitzero"`
+	// Beat is when the loop, or the run under way, last made progress.
+	Beat time.Time `json:"beat,omitzero"`
+}
+
+// Status says what the loop is doing now.
+func (s *Syncer) Status() LoopStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := LoopStatus{LastRun: s.last, NextSync: s.nextSync, NextFull: s.nextFull, Beat: s.beat}
+	if s.current != nil {
+		p := s.current.progress
+		st.Running, st.Progress = s.current.id, &p
+	}
+	return st
+}
+
+// Run has a run made that begins after the asking and waits for its end. Loop
+// must be running. The error is non-nil only when there was no run: the loop is
+// stopping, or ctx ended first. A run that failed is a Report.
+func (s *Syncer) Run(ctx context.Context, o Order) (Report, error) { return s.orders.run(ctx, o) }
+
+// Arrived tells the loop that a request was accepted or released. It never
+// blocks; several arrivals make one run.
+func (s *Syncer) Arrived() { s.orders.arrived() }
