@@ -111,6 +111,46 @@ func (s seeding) accountIndex(id string) (int, bool) {
 	return 2 * pair, true
 }
 
+// slots is the size of the id space that n accounts live in: walking slots
+// upwards meets the ids in ascending order (of their bytes).
+func slots(n int) int { return instances * blocksPerClass(n) * 62 }
+
+func blocksPerClass(n int) int { return (n+1)/2/instances/lettersPerBlock + 1 }
+
+// slotIndex is the account in a slot, or -1.
+func slotIndex(slot, n int) int {
+	perClass := blocksPerClass(n) * 62
+	class, offset := slot/perClass, slot%perClass
+	block, digit := offset/62, offset%62
+	if digit < 10 {
+		return -1
+	}
+	i := 2 * ((block*lettersPerBlock+(digit-10)%26)*instances + class)
+	if digit >= 36 {
+		i++
+	}
+	if i >= n {
+		return -1
+	}
+	return i
+}
+
+// slotAt is the first slot whose id is not less than id, a 15- or 18-character
+// one of any shape.
+func (s seeding) slotAt(id string, n int) int {
+	low, high := 0, slots(n)
+	perClass := blocksPerClass(n) * 62
+	for low < high {
+		mid := int(uint(low+high) >> 1)
+		if s.idFromNumber(mid/perClass, uint64(mid%perClass)) < id {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
+}
+
 // accountTimes gives CreatedDate and SystemModstamp in seconds since 1970. Every
 // second run of sharedStampRun accounts was loaded at once and shares one stamp,
 // as after a data load.

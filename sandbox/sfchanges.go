@@ -7,12 +7,12 @@ import (
 
 // window reads start and end of getUpdated and getDeleted; seconds are ignored.
 func window(c *call) (from, to int64, problem *answer) {
-	start, ok1 := readStamp(c.query.Get("start"))
-	end, ok2 := readStamp(c.query.Get("end"))
-	if !ok1 || !ok2 {
+	start, err1 := time.Parse(time.RFC3339, c.query.Get("start"))
+	end, err2 := time.Parse(time.RFC3339, c.query.Get("end"))
+	if err1 != nil || err2 != nil {
 		return 0, 0, sfError(http.StatusBadRequest, "INVALID_FIELD", "start and end must be dateTimes with a zone")
 	}
-	from, to = start/60*60, end/60*60
+	from, to = start.Unix()/60*60, end.Unix()/60*60
 	if to-from < 60 {
 		return 0, 0, sfError(http.StatusBadRequest, "INVALID_REPLICATION_DATE", "startDate before endDate by more than one minute")
 	}
@@ -34,7 +34,7 @@ func (s *Sandbox) updated(c *call) *answer {
 	}) {
 		ids = append(ids, s.seed.accountID(i))
 	}
-	return jsonAnswer(http.StatusOK, map[string]any{"ids": ids, "latestDateCovered": time.Unix(to, 0).UTC().Format(stampOut)})
+	return jsonAnswer(http.StatusOK, map[string]any{"ids": ids, "latestDateCovered": sfTime(to)})
 }
 
 // deleted serves getDeleted: ids deleted in a window of the last 15 days. Purged
@@ -59,9 +59,9 @@ func (s *Sandbox) deleted(c *call) *answer {
 		s.accounts.mu.RLock()
 		st, _ := s.accounts.stateAt(i, s.accounts.changes)
 		s.accounts.mu.RUnlock()
-		records = append(records, record{s.seed.accountID(i), time.Unix(st.deletedAt, 0).UTC().Format(stampOut)})
+		records = append(records, record{s.seed.accountID(i), sfTime(st.deletedAt)})
 	}
 	return jsonAnswer(http.StatusOK, map[string]any{
-		"deletedRecords": records, "earliestDateAvailable": earliest.UTC().Format(stampOut), "latestDateCovered": time.Unix(to, 0).UTC().Format(stampOut),
+		"deletedRecords": records, "earliestDateAvailable": sfTime(earliest.Unix()), "latestDateCovered": sfTime(to),
 	})
 }

@@ -37,7 +37,7 @@ func (s *Sandbox) composite(c *call) *answer {
 	var out []sub
 	queries := 0
 	for _, r := range body.Requests {
-		path, raw, _ := strings.Cut(r.URL, "?")
+		path, _ := queryPath(r.URL)
 		root := "/services/data/v" + c.version + "/"
 		var a *answer
 		switch name := strings.TrimPrefix(path, root); {
@@ -47,10 +47,10 @@ func (s *Sandbox) composite(c *call) *answer {
 			a = sfError(http.StatusBadRequest, "LIMIT_EXCEEDED", "at most 5 queries are allowed")
 		default:
 			queries++
-			var problem *sfProblem
-			if a, problem = s.runQuery(splitQuery(raw).Get("q"), name == "queryAll", c.version, ""); problem != nil {
-				a = problem.answer()
-			}
+			sub := *c
+			sub.name = name
+			_, sub.query = queryPath(r.URL)
+			a = s.query(&sub)
 		}
 		out = append(out, sub{a.body, map[string]string{}, a.status, r.ReferenceID})
 	}

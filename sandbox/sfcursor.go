@@ -276,4 +276,3 @@ func (s *Sandbox) ExpireCursors() {
 	defer k.mu.Unlock()
 	k.byID, k.order = map[string]*cursor{}, nil
 }
-

@@ -18,19 +18,15 @@ func (s *Sandbox) describeGlobal(c *call) *answer {
 
 // describeAccount lists the fields of Account.
 func (s *Sandbox) describeAccount(*call) *answer {
-	types := map[fieldType]string{typeID: "id", typeText: "string", typeBool: "boolean", typeTime: "datetime", typeNumber: "double"}
 	var fields []map[string]any
-	for _, f := range objects["Account"] {
-		kind := types[f.kind]
-		if f.name == "MasterRecordId" {
+	for i, f := range s.accountObject().fields {
+		kind := typeNames[f.kind]
+		if i == fieldMaster {
 			kind = "reference"
 		}
-		if f.name == "Stax_Bill_Customer__c" && s.variants.get(VariantRequestField) == "number" {
-			kind = "double"
-		}
 		fields = append(fields, map[string]any{
-			"name": f.name, "label": f.name, "type": kind, "nillable": f.name == "MasterRecordId" || f.name == "Stax_Bill_Customer__c",
-			"calculated": false, "custom": f.name == "Stax_Bill_Customer__c", "filterable": true, "sortable": true,
+			"name": f.name, "label": f.name, "type": kind, "nillable": i == fieldMaster || i == fieldStaxBill,
+			"calculated": false, "custom": i == fieldStaxBill, "filterable": true, "sortable": true,
 		})
 	}
 	return jsonAnswer(http.StatusOK, map[string]any{"name": "Account", "label": "Account", "keyPrefix": accountPrefix, "queryable": true, "fields": fields})

@@ -183,8 +183,6 @@ func (s *Sandbox) page(c *call, cur *cursor, offset, position int) *answer {
 		}
 		position = next
 		if !s.accounts.visible(r.i) {
-			offset++
-			want = min(want, cur.total-offset)
 			continue
 		}
 		result.Records = append(result.Records, recordJSON(cur.query.object, cur.query.fields, r, c.version))

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -36,21 +35,21 @@ func (s *Sandbox) retrieve(c *call) *answer {
 	case len(fields) == 0 || len(fields) == 1 && fields[0] == "":
 		return sfError(http.StatusBadRequest, "REQUIRED_FIELD_MISSING", "fields is required")
 	}
-	p := &soqlParser{object: objects["Account"], number: s.variants.get(VariantRequestField) == "number"}
-	q := &soql{object: "Account"}
+	o := s.accountObject()
+	var chosen []int
 	for _, name := range fields {
-		f, problem := p.field(strings.TrimSpace(name))
-		if problem != nil {
-			return problem.answer()
+		i := o.index(strings.TrimSpace(name))
+		if i < 0 {
+			return sfError(http.StatusBadRequest, "INVALID_FIELD", "No such column '"+strings.TrimSpace(name)+"' on entity 'Account'.")
 		}
-		if !slices.Contains(q.fields, f) {
-			q.fields = append(q.fields, f)
+		if !slices.Contains(chosen, i) {
+			chosen = append(chosen, i)
 		}
 	}
-	return s.retrieveRows(ids, q, c.version)
+	return s.retrieveRows(ids, o, chosen, c.version)
 }
 
-func (s *Sandbox) retrieveRows(ids []string, q *soql, version string) *answer {
+func (s *Sandbox) retrieveRows(ids []string, o *object, fields []int, version string) *answer {
 	strict := s.variants.get(VariantRetrieveMalformed) == "400"
 	once := s.variants.get(VariantRetrieveDoubles) == "once"
 	seen := map[string]bool{}
@@ -62,7 +61,7 @@ func (s *Sandbox) retrieveRows(ids []string, q *soql, version string) *answer {
 		}
 		row := json.RawMessage("null")
 		if ok && !(once && seen[id]) {
-			if text, there := s.recordJSON(id, q, version); there {
+			if text, there := s.seenRecord(id, o, fields, version); there {
 				row = text
 			}
 		}
@@ -84,8 +83,8 @@ func (s *Sandbox) retrieveRows(ids []string, q *soql, version string) *answer {
 	return jsonAnswer(http.StatusOK, rows)
 }
 
-// recordJSON is one account as the integration user sees it.
-func (s *Sandbox) recordJSON(id string, q *soql, version string) (json.RawMessage, bool) {
+// seenRecord is one account as the integration user sees it.
+func (s *Sandbox) seenRecord(id string, o *object, fields []int, version string) (json.RawMessage, bool) {
 	a := s.accounts
 	a.mu.RLock()
 	defer a.mu.RUnlock()
@@ -93,9 +92,8 @@ func (s *Sandbox) recordJSON(id string, q *soql, version string) (json.RawMessag
 	if !ok || st.deleted || st.purged || !a.visible(i) {
 		return nil, false
 	}
-	var b bytes.Buffer
-	writeRow(&b, q, s.accountRecord(i, &st), version)
-	return b.Bytes(), true
+	r := &accountRow{a: a, i: i, st: st, number: o.fields[fieldStaxBill].kind == typeNumber}
+	return recordJSON(o, fields, r, version), true
 }
 
 // record serves one account by its id.
@@ -104,11 +102,12 @@ func (s *Sandbox) record(c *call) *answer {
 	if !ok {
 		return sfError(http.StatusBadRequest, "MALFORMED_ID", "malformed id "+c.account)
 	}
-	q := &soql{object: "Account"}
-	for i := range objects["Account"] {
-		q.fields = append(q.fields, &objects["Account"][i])
+	o := s.accountObject()
+	var all []int
+	for i := range o.fields {
+		all = append(all, i)
 	}
-	row, ok := s.recordJSON(id, q, c.version)
+	row, ok := s.seenRecord(id, o, all, c.version)
 	if !ok {
 		return sfNotFound()
 	}

@@ -55,14 +55,6 @@ func parseSOQL(q string) (*statement, *sfProblem) {
 
 func (p *parser) peek() token { return p.tokens[p.next] }
 
-func (p *parser) take() token {
-	t := p.tokens[p.next]
-	if t.kind != tokenEnd {
-		p.next++
-	}
-	return t
-}
-
 func (p *parser) takeWord(word string) bool {
 	if p.peek().is(word) {
 		p.next++

@@ -26,7 +26,7 @@ func (s *Sandbox) getOverview(c *call) *answer {
 	if !ok {
 		return noCustomer(c.customer)
 	}
-	o := &object{}
+	o := &jsonObject{}
 	o.text("companyName", customer.CompanyName).textOrNull("reference", customer.Reference).text("status", customer.Status).
 		textOrNull("salesforceId", customer.SalesforceID).text("createdTimestamp", customer.CreatedTimestamp.UTC().Format("2006-01-02T15:04:05")).
 		raw("id", strconv.FormatInt(customer.ID, 10))

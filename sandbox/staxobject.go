@@ -14,7 +14,7 @@ func (s *Sandbox) customerJSON(c Customer, uri string) json.RawMessage {
 	first, last := firstNames[h%uint64(len(firstNames))], lastNames[(h>>8)%uint64(len(lastNames))]
 	phone := strconv.FormatUint(6135550000+h%10000, 10)
 	bare := s.variants.get(VariantNumbers) == "bare"
-	o := &object{}
+	o := &jsonObject{}
 	o.text("firstName", first).null("middleName").text("lastName", last).text("companyName", c.CompanyName).null("suffix")
 	o.text("primaryEmail", "billing"+strconv.Itoa(c.Index)+"@example.com")
 	if bare {
@@ -65,10 +65,10 @@ func (s *Sandbox) staxStamp(t time.Time, modified bool) string {
 	return t.Format("2006-01-02T15:04:05")
 }
 
-// object writes a JSON object in the order of the calls.
-type object struct{ b bytes.Buffer }
+// jsonObject writes a JSON object in the order of the calls.
+type jsonObject struct{ b bytes.Buffer }
 
-func (o *object) raw(name, value string) *object {
+func (o *jsonObject) raw(name, value string) *jsonObject {
 	sep := byte(',')
 	if o.b.Len() == 0 {
 		sep = '{'
@@ -78,9 +78,9 @@ func (o *object) raw(name, value string) *object {
 	return o
 }
 
-func (o *object) null(name string) *object { return o.raw(name, "null") }
+func (o *jsonObject) null(name string) *jsonObject { return o.raw(name, "null") }
 
-func (o *object) text(name, value string) *object {
+func (o *jsonObject) text(name, value string) *jsonObject {
 	quoted, err := json.Marshal(value)
 	if err != nil {
 		panic("sandbox: marshalling a text: " + err.Error()) // cannot fail
@@ -88,14 +88,14 @@ func (o *object) text(name, value string) *object {
 	return o.raw(name, string(quoted))
 }
 
-func (o *object) textOrNull(name, value string) *object {
+func (o *jsonObject) textOrNull(name, value string) *jsonObject {
 	if value == "" {
 		return o.null(name)
 	}
 	return o.text(name, value)
 }
 
-func (o *object) end() json.RawMessage {
+func (o *jsonObject) end() json.RawMessage {
 	o.b.WriteByte('}')
 	return o.b.Bytes()
 }
