@@ -186,6 +186,11 @@ func (s seeding) customerTimes(i int) (created, modified time.Time) {
 	return created, modified
 }
 
+// visible says whether account i stays in sight when percent are hidden.
+func (s seeding) visible(i, percent int) bool {
+	return percent == 0 || s.hash(domainVisibility, i)%100 >= uint64(percent)
+}
+
 func (s seeding) record(prefix string, which int) string {
 	id15 := prefix + s.codes[which%instances] + base62(62*62*62+s.hash(domainOrg, which)%(60*62*62*62*62), 9)
 	return id15 + suffixOf(id15)

@@ -72,9 +72,7 @@ func (a *accounts) stateAt(i int, at uint64) (accountState, bool) {
 }
 
 // visible says whether the integration user may see account i at this moment.
-func (a *accounts) visible(i int) bool {
-	return a.hidden == 0 || a.seed.hash(domainVisibility, i)%100 >= uint64(a.hidden)
-}
+func (a *accounts) visible(i int) bool { return a.seed.visible(i, a.hidden) }
 
 func (a *accounts) nameOf(i int, st *accountState) string {
 	if st.name != "" {

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -55,4 +56,10 @@ func (s *Sandbox) composite(c *call) *answer {
 		out = append(out, sub{a.body, map[string]string{}, a.status, r.ReferenceID})
 	}
 	return jsonAnswer(http.StatusOK, map[string]any{"compositeResponse": out})
+}
+
+// queryPath splits the path and query of a subrequest.
+func queryPath(raw string) (path string, query url.Values) {
+	path, text, _ := strings.Cut(raw, "?")
+	return path, splitQuery(text)
 }

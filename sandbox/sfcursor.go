@@ -15,12 +15,13 @@ const (
 // that the result of a query over millions of accounts is never held. Changes
 // made after it was opened are not seen.
 type cursor struct {
-	query *checked
-	all   bool   // queryAll: rows in the Recycle Bin too
-	at    uint64 // the change number that it sees
-	n     int    // accounts at that time
-	walk  walk
-	total int // rows, LIMIT and OFFSET counted in
+	query  *checked
+	all    bool   // queryAll: rows in the Recycle Bin too
+	at     uint64 // the change number that it sees
+	n      int    // accounts at that time
+	hidden int    // percent out of sight at that time
+	walk   walk
+	total  int // rows, LIMIT and OFFSET counted in
 
 	id        string
 	opened    time.Time
@@ -63,7 +64,7 @@ func (w walk) account(place, n int) int {
 // lock.
 func newCursor(a *accounts, query *checked, all bool) *cursor {
 	cur := &cursor{
-		query: query, all: all, at: a.changes, n: a.total, positions: map[int]int{},
+		query: query, all: all, at: a.changes, n: a.total, hidden: a.hidden, positions: map[int]int{},
 		number: query.object.fields[fieldStaxBill].kind == typeNumber,
 	}
 	byID := len(query.order) > 0 && query.order[0].field == fieldID
@@ -77,13 +78,7 @@ func newCursor(a *accounts, query *checked, all bool) *cursor {
 		cur.skip(a, query.offset)
 	}
 	for place := 0; query.limit < 0 || cur.total < query.limit; cur.total++ {
-		r, next, ok := cur.next(a, place)
-		if !ok {
-			break
-		}
-		for ok && !a.visible(r.i) {
-			r, next, ok = cur.next(a, next)
-		}
+		_, next, ok := cur.next(a, place)
 		if !ok {
 			break
 		}
@@ -98,7 +93,7 @@ func (cur *cursor) next(a *accounts, place int) (*accountRow, int, bool) {
 	r := &accountRow{a: a, number: cur.number}
 	for size := cur.walk.size(); place < size; place++ {
 		i := cur.walk.account(place, cur.n)
-		if i < 0 {
+		if i < 0 || !a.seed.visible(i, cur.hidden) {
 			continue
 		}
 		st, ok := a.stateAt(i, cur.at)
@@ -116,15 +111,11 @@ func (cur *cursor) next(a *accounts, place int) (*accountRow, int, bool) {
 // skip drops the rows before OFFSET, at most maxOffset of them.
 func (cur *cursor) skip(a *accounts, rows int) {
 	place := 0
-	for skipped := 0; skipped < rows; {
-		r, next, ok := cur.next(a, place)
-		if !ok {
-			place = cur.walk.size()
-			break
-		}
+	for range rows {
+		_, next, ok := cur.next(a, place)
 		place = next
-		if a.visible(r.i) {
-			skipped++
+		if !ok {
+			break
 		}
 	}
 	switch w := &cur.walk; {

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -179,10 +178,12 @@ func (s *Sandbox) page(c *call, cur *cursor, offset, position int) *answer {
 	for len(result.Records) < want {
 		r, next, ok := cur.next(s.accounts, position)
 		if !ok {
-			break // rows were taken out of sight meanwhile
+			break
 		}
 		position = next
-		if !s.accounts.visible(r.i) {
+		if !s.accounts.visible(r.i) { // taken out of sight since the cursor was opened
+			offset++
+			want = min(want, cur.total-offset)
 			continue
 		}
 		result.Records = append(result.Records, recordJSON(cur.query.object, cur.query.fields, r, c.version))
@@ -256,10 +257,4 @@ func appendValue(b []byte, kind fieldType, v value) []byte {
 // sfTime writes seconds since 1970 as Salesforce writes datetimes.
 func sfTime(seconds int64) string {
 	return time.Unix(seconds, 0).UTC().Format("2006-01-02T15:04:05.000-0700")
-}
-
-// queryPath splits the path and query of a subrequest.
-func queryPath(raw string) (path string, query url.Values) {
-	path, text, _ := strings.Cut(raw, "?")
-	return path, splitQuery(text)
 }
