@@ -1,0 +1,177 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"latchd/config"
+)
+
+// version is set at build time: -ldflags "-X main.version=1.2.3".
+var version = ""
+
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "development"
+}
+
+// app is one call of the program.
+type app struct {
+	stdin    io.Reader
+	out, err io.Writer
+	environ  []string
+
+	configFlag string
+	output     string
+	once       bool
+	dryRun     bool
+}
+
+func (a *app) getenv(name string) string {
+	for _, kv := range a.environ {
+		if v, ok := strings.CutPrefix(kv, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// configPath is the file to load; "" when the default one is not there and
+// nobody named one, so that the environment alone may do.
+func (a *app) configPath() string {
+	path, explicit := config.Find(a.configFlag, a.getenv)
+	if !explicit {
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			return ""
+		}
+	}
+	return path
+}
+
+func (a *app) load() (*config.Config, error) {
+	path := a.configPath()
+	cfg, err := config.Load(path, a.environ)
+	if err != nil && path == "" {
+		return nil, fmt.Errorf("there is no configuration file %s, and the environment does not hold all that is needed:\n%w", config.DefaultPath, err)
+	}
+	return cfg, err
+}
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "latchd",
+		Short: "latchd keeps Stax Bill customers latched to Salesforce Accounts",
+		Long: `latchd keeps Stax Bill customers latched to Salesforce Accounts.
+
+Without a command it is the daemon, in the foreground: it runs on its schedule and
+whenever a request arrives. With --once it makes one run and ends; while a daemon
+runs, it asks that one for a run and waits for its end. --dry-run does everything but
+the writes.
+
+Every command works while the daemon runs and without it. The configuration is
+--config, else $LATCHD_CONFIG, else ` + config.DefaultPath + `; every setting can be given in the
+environment (docs/configuration.md).
+
+` + exitHelp(),
+		Args:          noArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case a.dryRun && !a.once:
+				return &usageError{"--dry-run goes with --once", "latchd --once --dry-run"}
+			case a.once:
+				return a.runOnce(cmd.Context())
+			}
+			return a.daemon(cmd.Context())
+		},
+	}
+	root.PersistentFlags().StringVar(&a.configFlag, "config", "", "the configuration `FILE`")
+	root.PersistentFlags().StringVar(&a.output, "output", "table", "how results are printed: `table`, json, ndjson or csv")
+	root.Flags().BoolVar(&a.once, "once", false, "make one run and end")
+	root.Flags().BoolVar(&a.dryRun, "dry-run", false, "with --once: everything but the writes")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{err.Error(), "see " + cmd.CommandPath() + " --help"}
+	})
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		switch a.output {
+		case "table", "json", "ndjson", "csv":
+			return nil
+		}
+		return usage("--output is none of table, json, ndjson, csv")
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(
+		newConfigCommand(a), newRequestCommand(a), newPlanCommand(a), newApproveCommand(a), newRejectCommand(a),
+		newMappingCommand(a), newHistoryCommand(a), newRunsCommand(a), newStatusCommand(a), newBackupCommand(a),
+		newSandboxCommand(a), newDemoCommand(), newVersionCommand(a),
+	)
+	return root
+}
+
+// noArgs refuses words behind a command; on the root they are a command that
+// there is not.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if !cmd.HasParent() || cmd.HasSubCommands() {
+		return unknownCommand(cmd, args[0])
+	}
+	return &usageError{fmt.Sprintf("%s takes no %q", cmd.CommandPath(), args[0]), "see " + cmd.CommandPath() + " --help"}
+}
+
+func unknownCommand(cmd *cobra.Command, word string) error {
+	hint := "see " + cmd.CommandPath() + " --help"
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		hint = "did you mean " + cmd.CommandPath() + " " + near[0] + "?"
+	}
+	return &usageError{fmt.Sprintf("there is no command %q", strings.TrimPrefix(cmd.CommandPath()+" "+word, "latchd ")), hint}
+}
+
+// group is a command that only holds others.
+func group(use, short string, subs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cmd.Help(); err != nil {
+				return err
+			}
+			return status(exitUsage)
+		},
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.AddCommand(subs...)
+	return cmd
+}
+
+// exactly asks for n words.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return &usageError{fmt.Sprintf("%s wants %s", cmd.CommandPath(), what), "see " + cmd.CommandPath() + " --help"}
+		}
+		return nil
+	}
+}
+
+func newVersionCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			fmt.Fprintf(a.out, "latchd %s\n", versionText())
+			return nil
+		},
+	}
+}

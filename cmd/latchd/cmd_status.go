@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"latchd/latch"
+	"latchd/server"
+)
+
+func newStatusCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Say in one screen how latchd is (exit status 0 healthy, 1 not)",
+		Long: `Say in one screen how latchd is. Healthy (exit status 0) means progress: the last
+complete run ended less than three intervals of schedule.sync ago, fewer than three runs
+in a row failed, and no open request that nothing holds is older than an hour.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.with(cmd.Context(), need{}, func(c *reach) error {
+				var st server.Status
+				if err := c.call(cmd.Context(), http.MethodGet, "/status", nil, nil, &st); err != nil {
+					return err
+				}
+				if a.machine() {
+					if err := a.document(st); err != nil {
+						return err
+					}
+				} else {
+					a.printStatus(st, c.daemon)
+				}
+				if !st.Healthy {
+					return status(exitFailed)
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func (a *app) printStatus(st server.Status, daemon bool) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(a.out, "%-12s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	word := "healthy"
+	if !st.Healthy {
+		word = "NOT HEALTHY"
+	}
+	who := "no daemon runs"
+	if daemon {
+		who = "the daemon runs"
+	}
+	line("latchd", "%s, version %s, %s", word, st.Version, who)
+	for _, p := range st.Problems {
+		line("", "- %s", p)
+	}
+	if p := st.Loop.Progress; p != nil {
+		line("now", "%s, %d done (run %s)", phaseWords[p.Phase], p.Done, st.Loop.Running)
+	}
+	if r := st.Loop.LastRun; r.ID != "" {
+		line("last run", "%s %s (%s), %s", r.Result, ago(r.FinishedAt, st.Now), r.Trigger, outcomesText(r.Outcomes))
+	} else {
+		line("last run", "none")
+	}
+	line("complete", "%s", ago(st.LastComplete, st.Now))
+	if st.FailuresInARow > 0 {
+		line("failures", "%d in a row; the last: %s", st.FailuresInARow, st.LastError)
+	}
+	if !st.Loop.NextSync.IsZero() {
+		line("next run", "%s, in full %s", when(st.Loop.NextSync), when(st.Loop.NextFull))
+	}
+	var parts []string
+	for _, s := range latch.States {
+		if s != latch.Done && st.Requests[s] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", st.Requests[s], s))
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"nothing open"}
+	}
+	line("requests", "%s; %d done", strings.Join(parts, ", "), st.Requests[latch.Done])
+	if !st.OldestPending.IsZero() {
+		line("oldest", "accepted %s", ago(st.OldestPending, st.Now))
+	}
+	line("accounts", "%d known, pulled %s, in full %s", st.Accounts, ago(st.AccountsPulled, st.Now), ago(st.AccountsFull, st.Now))
+	line("customers", "%d latched, surveyed %s, in full %s", st.Mappings, ago(st.CustomersSurvey, st.Now), ago(st.CustomersFull, st.Now))
+	if st.Held > 0 {
+		line("held", "%s: latchd plan shows them, latchd approve %s releases them", plural(st.Held, "request"), st.HeldDigest)
+	}
+	needs := map[latch.Outcome]int{}
+	for o, n := range st.NeedPerson {
+		needs[latch.Outcome(o)] = n
+	}
+	if len(needs) > 0 {
+		line("for a person", "%s in 24 hours: latchd request list --outcome …", outcomesText(needs))
+	}
+	line("state", "%s", st.State)
+}

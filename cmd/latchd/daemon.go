@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"latchd/config"
+	"latchd/latch"
+	"latchd/server"
+	"latchd/syncer"
+)
+
+// daemon runs until it is told to stop. The socket is bound before it says that
+// it is ready, and the state is open before that.
+func (a *app) daemon(ctx context.Context) (err error) {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	level := zap.NewAtomicLevelAt(logLevel(cfg.Log.Level))
+	log := newLogger(a.err, cfg.Log.Format, level)
+	log.Info("latchd begins", zap.String("event", latch.EventStarted), zap.String("version", versionText()),
+		zap.String("config", a.configPath()), zap.String("state", cfg.State.Path))
+	warn(log, cfg)
+	defer func() {
+		if err != nil {
+			log.Error("latchd ends", zap.String("event", latch.EventStopped), zap.Error(err), zap.String("hint", hintOf(err)))
+		} else {
+			log.Info("latchd ends, as it was told to", zap.String("event", latch.EventStopped))
+		}
+	}()
+	c, err := newClients(cfg, log)
+	if err != nil {
+		return err
+	}
+	listener, err := server.Listen(ctx, cfg.Server.Socket)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	store, err := a.openState(ctx, cfg.State.Path, cfg.State.KeepHistory)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	log.Info("the state is open", zap.String("event", latch.EventStateOpened), zap.String("path", store.Path()))
+
+	s := syncer.New(syncer.Options{Store: store, Salesforce: c.sf, StaxBill: c.sb, Settings: settingsOf(cfg), Logger: log, Hook: a.hook()})
+	srv := server.New(server.Options{Syncer: s, Store: store, Logger: log, Version: versionText(), Interval: intervalOf(cfg, time.Now())})
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		err := s.Loop(gctx)
+		if err != nil {
+			log.Error("the state can no longer be trusted in this process", zap.String("event", latch.EventStateBroken), zap.Error(err))
+		}
+		return err
+	})
+	g.Go(func() error { return srv.Serve(gctx, listener) })
+	g.Go(func() error { return a.reloads(gctx, hup, cfg, s, level, log) })
+	g.Go(func() error { return notifier(gctx, s, log) })
+	g.Go(func() error {
+		<-gctx.Done()
+		log.Info("latchd was told to stop; what is under way is finished or safely left", zap.String("event", latch.EventStopping))
+		sdNotify("STOPPING=1")
+		return nil
+	})
+	s.Arrived() // requests may be left from before; the first run also recovers
+	sdNotify("READY=1")
+	log.Info("latchd is ready", zap.String("event", latch.EventReady), zap.String("socket", cfg.Server.Socket))
+	return g.Wait()
+}
+
+// reloads takes over a changed configuration on SIGHUP. A wrong one is refused
+// and the old one stays.
+func (a *app) reloads(ctx context.Context, hup <-chan os.Signal, old *config.Config, s *syncer.Syncer, level zap.AtomicLevel, log *zap.Logger) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+		}
+		sdNotify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonicMicros()))
+		cfg, err := a.load()
+		if err != nil {
+			log.Error("the changed configuration is wrong; the one before stays", zap.String("event", latch.EventReloadRefused), zap.Error(err))
+			sdNotify("READY=1")
+			continue
+		}
+		warn(log, cfg)
+		level.SetLevel(logLevel(cfg.Log.Level))
+		s.Reload(settingsOf(cfg))
+		log.Info("the configuration was read again", zap.String("event", latch.EventReloaded), zap.Strings("needRestart", needRestart(old, cfg)))
+		sdNotify("READY=1")
+	}
+}
+
+// needRestart names what changed and is taken over by a restart alone.
+func needRestart(old, now *config.Config) []string {
+	var out []string
+	for _, c := range []struct {
+		name    string
+		changed bool
+	}{
+		{"salesforce", old.Salesforce != now.Salesforce},
+		{"staxbill.base_url", old.StaxBill.BaseURL != now.StaxBill.BaseURL},
+		{"staxbill.api_key", old.StaxBill.APIKey != now.StaxBill.APIKey},
+		{"staxbill.max_requests_per_minute", old.StaxBill.MaxRequestsPerMinute != now.StaxBill.MaxRequestsPerMinute},
+		{"staxbill.daily_reserve_percent", old.StaxBill.DailyReservePercent != now.StaxBill.DailyReservePercent},
+		{"state", old.State != now.State},
+		{"server.socket", old.Server.Socket != now.Server.Socket},
+		{"log.format", old.Log.Format != now.Log.Format},
+	} {
+		if c.changed {
+			out = append(out, c.name)
+		}
+	}
+	return out
+}

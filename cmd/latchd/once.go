@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/schollz/progressbar/v3"
+
+	"latchd/latch"
+	"latchd/server"
+	"latchd/syncer"
+)
+
+// runOnce makes one run, or has the daemon make one, and tells what came of it.
+func (a *app) runOnce(ctx context.Context) error {
+	n := need{services: true, create: !a.dryRun, scratch: a.dryRun}
+	return a.with(ctx, n, func(c *reach) error {
+		rep, err := a.order(ctx, c, server.NewRun{Kind: syncer.KindSync, Trigger: "once", DryRun: a.dryRun})
+		if err != nil {
+			return err
+		}
+		if a.machine() {
+			err = a.document(rep.Run)
+		} else {
+			a.printRun(rep)
+		}
+		return errors.Join(err, exit(runStatus(rep.Run)))
+	})
+}
+
+// order asks for a run and shows how it goes, on a terminal.
+func (a *app) order(ctx context.Context, c *reach, o server.NewRun) (*syncer.Report, error) {
+	body, err := json.Marshal(o)
+	if err != nil {
+		return nil, fmt.Errorf("asking for a run: %w", err)
+	}
+	res, err := c.do(ctx, http.MethodPost, "/runs", nil, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	bar := a.newBar()
+	defer bar.end()
+	lines := json.NewDecoder(res.Body)
+	for {
+		var l server.RunLine
+		if err := lines.Decode(&l); err != nil {
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+				err = errors.New("latchd ended before the run did")
+			}
+			return nil, fmt.Errorf("waiting for the run to end: %w", err)
+		}
+		switch {
+		case l.Error != nil:
+			return nil, l.Error
+		case l.Report != nil:
+			return l.Report, nil
+		case l.Progress != nil:
+			bar.show(*l.Progress)
+		}
+	}
+}
+
+// bar shows progress on a terminal and nothing elsewhere.
+type bar struct {
+	w     io.Writer
+	bar   *progressbar.ProgressBar
+	phase string
+}
+
+var phaseWords = map[string]string{
+	"recover": "resolving interrupted calls", "bind": "signing in", "pull": "pulling accounts", "survey": "surveying customers",
+	"collect": "collecting requests", "plan": "reading and deciding", "apply": "latching",
+}
+
+func (a *app) newBar() *bar {
+	if !isTerminal(a.err) {
+		return &bar{}
+	}
+	return &bar{w: a.err}
+}
+
+func (b *bar) show(p syncer.Progress) {
+	if b.w == nil {
+		return
+	}
+	if p.Phase != b.phase {
+		b.end()
+		b.phase = p.Phase
+		most := p.Total
+		if most == 0 {
+			most = -1
+		}
+		b.bar = progressbar.NewOptions(most, progressbar.OptionSetWriter(b.w), progressbar.OptionSetDescription(fmt.Sprintf("%-28s", phaseWords[p.Phase])),
+			progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(24))
+	}
+	if p.Total > 0 && p.Total != b.bar.GetMax() {
+		b.bar.ChangeMax(p.Total)
+	}
+	_ = b.bar.Set(p.Done) // a bar that cannot be drawn stops nothing
+}
+
+func (b *bar) end() {
+	if b.bar != nil {
+		_ = b.bar.Clear() // as above
+		b.bar = nil
+	}
+}
+
+// printRun tells a person what a run did, and what is left to do.
+func (a *app) printRun(rep *syncer.Report) {
+	r := rep.Run
+	w := a.out
+	what := "run " + r.ID
+	if r.DryRun {
+		what = "dry run: nothing was changed"
+	}
+	fmt.Fprintf(w, "%s: %s in %s\n", what, resultWords(r.Result), r.FinishedAt.Sub(r.StartedAt).Round(10_000_000))
+	if r.Error != "" {
+		fmt.Fprintf(w, "  %s\n", r.Error)
+	}
+	kind := "changes"
+	if r.Full {
+		kind = "in full"
+	}
+	if n := r.Accounts; n != (latch.AccountCounts{}) {
+		fmt.Fprintf(w, "  accounts   %d known; %d added, %d deleted, %d merged (%s)\n", n.Known, n.Added, n.Deleted, n.Merged, kind)
+	}
+	if n := r.Customers; n.Seen > 0 || r.Accounts != (latch.AccountCounts{}) {
+		fmt.Fprintf(w, "  customers  %d seen, %d found latched otherwise than known\n", n.Seen, n.Changed)
+	}
+	fmt.Fprintf(w, "  outcomes   %s\n", outcomesText(r.Outcomes))
+	if r.Pending+r.Waiting > 0 {
+		fmt.Fprintf(w, "  left       %d pending, %d waiting\n", r.Pending, r.Waiting)
+	}
+	fmt.Fprintf(w, "  calls      %d to Salesforce, %d to Stax Bill\n", r.Calls.Salesforce, r.Calls.StaxBill)
+	if r.Held > 0 {
+		fmt.Fprintf(w, "  held       %s by the guard\n", plural(r.Held, "request"))
+		for _, reason := range heldReasons(rep.Plan) {
+			fmt.Fprintf(w, "             %s\n", reason)
+		}
+		fmt.Fprintf(w, "             see them: latchd plan    release exactly these: latchd approve %s\n", r.Digest)
+	}
+	if r.Refused != nil {
+		fmt.Fprintf(w, "  refused    if the loss is real, allow exactly it: latchd approve %s\n", r.Refused.Digest)
+	}
+	needs := 0
+	for o, n := range r.Outcomes {
+		if o.NeedsPerson() {
+			needs += n
+		}
+	}
+	if needs > 0 && !r.DryRun {
+		fmt.Fprintf(w, "  to do      %s: latchd request list --state done --outcome conflict,no-account,no-customer,rejected,gave-up\n", plural(needs, "request")+" for a person")
+	}
+}
+
+func resultWords(r latch.Result) string {
+	switch r {
+	case latch.RunUnreachable:
+		return "stopped, a service could not be reached"
+	case latch.RunLimited:
+		return "stopped or cut short by a service's limit"
+	}
+	return string(r)
+}
+
+func outcomesText(m map[latch.Outcome]int) string {
+	var parts []string
+	for _, o := range latch.Outcomes {
+		if m[o] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", m[o], o))
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing to do"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// heldReasons are the different reasons why steps are held, at most 5.
+func heldReasons(p latch.Plan) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, s := range p.HeldSteps() {
+		if s.Detail != "" && !seen[s.Detail] && len(out) < 5 {
+			seen[s.Detail] = true
+			out = append(out, s.Detail)
+		}
+	}
+	return out
+}

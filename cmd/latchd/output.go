@@ -1,0 +1,165 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"golang.org/x/term"
+)
+
+// document prints one value as JSON, whatever the form of lists.
+func (a *app) document(v any) error {
+	e := json.NewEncoder(a.out)
+	if a.output != "ndjson" {
+		e.SetIndent("", "  ")
+	}
+	return e.Encode(v)
+}
+
+// machine reports whether the output is for a program.
+func (a *app) machine() bool { return a.output != "table" }
+
+// listing prints records one by one as they come, in the form asked for. The
+// header names the columns of table and csv; row gives their values.
+type listing[T any] struct {
+	a      *app
+	header []string
+	row    func(T) []string
+
+	csv   *csv.Writer
+	table table.Writer
+	n     int
+}
+
+func newListing[T any](a *app, header []string, row func(T) []string) *listing[T] {
+	return &listing[T]{a: a, header: header, row: row}
+}
+
+func (l *listing[T]) add(v T) error {
+	l.n++
+	switch l.a.output {
+	case "json":
+		sep := ",\n  "
+		if l.n == 1 {
+			sep = "[\n  "
+		}
+		data, err := json.MarshalIndent(v, "  ", "  ")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(l.a.out, "%s%s", sep, data)
+		return err
+	case "ndjson":
+		return json.NewEncoder(l.a.out).Encode(v)
+	case "csv":
+		if l.csv == nil {
+			l.csv = csv.NewWriter(l.a.out)
+			if err := l.csv.Write(l.header); err != nil {
+				return err
+			}
+		}
+		return l.csv.Write(l.row(v))
+	}
+	if l.table == nil {
+		l.table = newTable(l.header)
+	}
+	cells := table.Row{}
+	for _, c := range l.row(v) {
+		cells = append(cells, c)
+	}
+	l.table.AppendRow(cells)
+	return nil
+}
+
+// end completes the output; none says what to print to people when there was
+// nothing.
+func (l *listing[T]) end(none string) error {
+	switch l.a.output {
+	case "json":
+		text := "\n]\n"
+		if l.n == 0 {
+			text = "[]\n"
+		}
+		_, err := io.WriteString(l.a.out, text)
+		return err
+	case "ndjson":
+		return nil
+	case "csv":
+		if l.csv == nil {
+			l.csv = csv.NewWriter(l.a.out)
+			if err := l.csv.Write(l.header); err != nil {
+				return err
+			}
+		}
+		l.csv.Flush()
+		return l.csv.Error()
+	}
+	if l.n == 0 {
+		fmt.Fprintln(l.a.err, none)
+		return nil
+	}
+	_, err := fmt.Fprintln(l.a.out, l.table.Render())
+	return err
+}
+
+// detailWidth is where a table folds sentences.
+const detailWidth = 60
+
+func newTable(header []string) table.Writer {
+	t := table.NewWriter()
+	style := table.StyleLight
+	style.Options = table.Options{SeparateColumns: true, SeparateHeader: true}
+	style.Format.Header = text.FormatDefault
+	style.Box.MiddleVertical, style.Box.MiddleHorizontal, style.Box.MiddleSeparator = "  ", "-", "  "
+	style.Box.PaddingLeft, style.Box.PaddingRight = "", ""
+	t.SetStyle(style)
+	row := table.Row{}
+	for _, h := range header {
+		row = append(row, h)
+	}
+	t.AppendHeader(row)
+	t.SetColumnConfigs([]table.ColumnConfig{{Name: "detail", WidthMax: detailWidth, WidthMaxEnforcer: text.WrapSoft}})
+	return t
+}
+
+// when writes a time for people; "" for none.
+func when(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05")
+}
+
+// ago writes how long ago a time was; "never" for none.
+func ago(t, now time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	d := now.Sub(t)
+	if d < 0 {
+		return "in " + (-d).Round(time.Second).String()
+	}
+	return d.Round(time.Second).String() + " ago"
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func plural(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	if strings.HasSuffix(one, "y") {
+		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(one, "y"))
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}

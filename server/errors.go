@@ -1,0 +1,70 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"latchd/state"
+	"latchd/syncer"
+)
+
+// Error is a failed call, as it goes over the wire.
+type Error struct {
+	Kind    string `json:"kind"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// The kinds of errors.
+const (
+	KindUsage         = "usage"          // the call is wrong
+	KindNotFound      = "not-found"      // no such record
+	KindUnknownDigest = "unknown-digest" // nothing was shown under that digest
+	KindFileRefused   = "file-refused"   // a file of requests that cannot be taken in
+	KindStopping      = "stopping"       // the daemon is stopping, or has too much to do
+	KindBroken        = "broken"         // the state can no longer be trusted in this process
+	KindFailed        = "failed"
+)
+
+type usageError struct{ message string }
+
+func (e *usageError) Error() string { return e.message }
+
+// asError types an error for the wire.
+func asError(err error) (*Error, int) {
+	var usage *usageError
+	var digest *state.UnknownDigestError
+	var file *syncer.FileRefusedError
+	e := &Error{Kind: KindFailed, Message: err.Error(), Hint: syncer.Hint(err)}
+	switch {
+	case errors.As(err, &usage):
+		e.Kind = KindUsage
+		return e, http.StatusBadRequest
+	case errors.Is(err, state.ErrNotFound):
+		e.Kind = KindNotFound
+		return e, http.StatusNotFound
+	case errors.As(err, &digest):
+		e.Kind = KindUnknownDigest
+		if digest.Current != "" {
+			e.Hint = "see what is held with latchd plan"
+		}
+		return e, http.StatusConflict
+	case errors.As(err, &file):
+		e.Kind = KindFileRefused
+		return e, http.StatusUnprocessableEntity
+	case errors.Is(err, syncer.ErrStopping), errors.Is(err, syncer.ErrTooMany), errors.Is(err, context.Canceled):
+		e.Kind = KindStopping
+		return e, http.StatusServiceUnavailable
+	case errors.Is(err, state.ErrOutcomeUnknown):
+		e.Kind = KindBroken
+	}
+	return e, http.StatusInternalServerError
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	e, status := asError(err)
+	writeJSON(w, status, map[string]*Error{"error": e})
+}

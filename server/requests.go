@@ -1,0 +1,195 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"latchd/latch"
+	"latchd/state"
+	"latchd/syncer"
+)
+
+func (s *Server) listRequests(_ http.ResponseWriter, r *http.Request) (any, error) {
+	p := &params{r: r}
+	f := state.RequestFilter{
+		States:   list(p, "state", latch.State.Valid, latch.States),
+		Outcomes: list(p, "outcome", latch.Outcome.Valid, latch.Outcomes),
+		Customer: p.customer("customer"), Account: p.account("account"), Source: p.text("source"), Since: p.since("since"),
+	}
+	after, limit := p.text("after"), p.limit()
+	if p.err != nil {
+		return nil, p.err
+	}
+	items, next, err := s.store.Requests(r.Context(), f, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("listing requests: %w", err)
+	}
+	return page(items, next), nil
+}
+
+// NewRequest is the body of POST /requests.
+type NewRequest struct {
+	Customer latch.CustomerID `json:"fusebillId"`
+	Account  string           `json:"salesforceId"`
+	Force    bool             `json:"forceLatch,omitempty"`
+}
+
+// Accepted is its answer.
+type Accepted struct {
+	Request latch.Request `json:"request"`
+	Known   bool          `json:"known"` // the same was asked for already
+}
+
+func (s *Server) addRequest(w http.ResponseWriter, r *http.Request) (any, error) {
+	var body NewRequest
+	if err := readJSON(w, r, &body); err != nil {
+		return nil, err
+	}
+	account, err := latch.ParseAccountID(body.Account)
+	if err != nil {
+		return nil, &usageError{err.Error()}
+	}
+	if body.Customer <= 0 {
+		return nil, &usageError{"fusebillId wants a positive number"}
+	}
+	filed, err := s.sync.File(r.Context(), latch.Filing{
+		Customer: body.Customer, Account: account, Force: body.Force, Source: "command", By: caller(r), Interactive: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return Accepted{filed.Request, filed.Known}, nil
+}
+
+func (s *Server) showRequest(_ http.ResponseWriter, r *http.Request) (any, error) {
+	req, err := s.store.Request(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return nil, fmt.Errorf("request %q: %w", r.PathValue("id"), err)
+	}
+	return req, nil
+}
+
+// IDs is the body of POST /requests/cancel and /requests/retry.
+type IDs struct {
+	IDs []string `json:"ids"`
+}
+
+// Changed is its answer: what was done, and what was not and why, by request.
+type Changed struct {
+	Requests []latch.Request   `json:"requests"`
+	Refused  map[string]string `json:"refused"`
+}
+
+func readIDs(w http.ResponseWriter, r *http.Request) ([]string, error) {
+	var body IDs
+	if err := readJSON(w, r, &body); err != nil {
+		return nil, err
+	}
+	if len(body.IDs) == 0 || len(body.IDs) > state.MaxPerCall {
+		return nil, &usageError{fmt.Sprintf("ids wants from 1 to %d ids", state.MaxPerCall)}
+	}
+	return body.IDs, nil
+}
+
+func (s *Server) cancelRequests(w http.ResponseWriter, r *http.Request) (any, error) {
+	ids, err := readIDs(w, r)
+	if err != nil {
+		return nil, err
+	}
+	done, refused, err := s.sync.Cancel(r.Context(), ids, caller(r))
+	if err != nil {
+		return nil, err
+	}
+	return changed(done, refused), nil
+}
+
+func (s *Server) retryRequests(w http.ResponseWriter, r *http.Request) (any, error) {
+	ids, err := readIDs(w, r)
+	if err != nil {
+		return nil, err
+	}
+	done, refused, err := s.sync.Retry(r.Context(), ids, caller(r))
+	if err != nil {
+		return nil, err
+	}
+	return changed(done, refused), nil
+}
+
+func changed(done []latch.Request, refused map[string]string) Changed {
+	if done == nil {
+		done = []latch.Request{}
+	}
+	if refused == nil {
+		refused = map[string]string{}
+	}
+	return Changed{done, refused}
+}
+
+// importFile takes a file of requests as its body.
+func (s *Server) importFile(w http.ResponseWriter, r *http.Request) (any, error) {
+	p := &params{r: r}
+	o := syncer.ImportOptions{Name: p.text("name"), Force: p.text("force") == "true", Again: p.text("again") == "true", By: caller(r)}
+	return s.sync.Import(r.Context(), o, http.MaxBytesReader(w, r.Body, maxImport))
+}
+
+func (s *Server) listMappings(_ http.ResponseWriter, r *http.Request) (any, error) {
+	p := &params{r: r}
+	after, limit := p.customer("after"), p.limit()
+	if p.err != nil {
+		return nil, p.err
+	}
+	items, err := s.store.Mappings(r.Context(), after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("listing mappings: %w", err)
+	}
+	next := ""
+	if len(items) == limit {
+		next = items[len(items)-1].Customer.String()
+	}
+	return page(items, next), nil
+}
+
+func (s *Server) showMapping(_ http.ResponseWriter, r *http.Request) (any, error) {
+	id, err := latch.ParseCustomerID(r.PathValue("customer"))
+	if err != nil {
+		return nil, &usageError{err.Error()}
+	}
+	m, ok, err := s.store.Mapping(r.Context(), id)
+	if err != nil {
+		return nil, fmt.Errorf("the mapping of customer %d: %w", id, err)
+	}
+	if !ok {
+		return nil, fmt.Errorf("customer %d is not latched, as far as is known here: %w", id, state.ErrNotFound)
+	}
+	return m, nil
+}
+
+func (s *Server) listHistory(_ http.ResponseWriter, r *http.Request) (any, error) {
+	p := &params{r: r}
+	f := state.HistoryFilter{
+		Customer: p.customer("customer"), Account: p.account("account"), Request: p.text("request"), Run: p.text("run"), Kind: p.text("kind"), Since: p.since("since"),
+	}
+	after, limit := p.text("after"), p.limit()
+	if p.err != nil {
+		return nil, p.err
+	}
+	items, next, err := s.store.History(r.Context(), f, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("listing the history: %w", err)
+	}
+	return page(items, next), nil
+}
+
+// backup streams a copy of the live state.
+func (s *Server) backup(w http.ResponseWriter, r *http.Request) (any, error) {
+	// A copy takes as long as the disk does.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // in process there is none to set
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if _, err := s.sync.Backup(r.Context(), w); err != nil {
+		// The length is not announced, so a copy that broke off shows by the
+		// connection that does.
+		panic(http.ErrAbortHandler)
+	}
+	return nil, nil
+}

@@ -1,0 +1,174 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"latchd/latch"
+)
+
+// Root is where the API begins.
+const Root = "/api/v1"
+
+// Handler answers the API, whoever carries the calls.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(pattern string, h func(http.ResponseWriter, *http.Request) (any, error)) {
+		method, path, _ := strings.Cut(pattern, " ")
+		mux.HandleFunc(method+" "+Root+path, func(w http.ResponseWriter, r *http.Request) {
+			out, err := h(w, r)
+			switch {
+			case err != nil:
+				writeError(w, err)
+			case out != nil:
+				writeJSON(w, http.StatusOK, out)
+			}
+		})
+	}
+	handle("GET /status", s.status)
+	handle("GET /requests", s.listRequests)
+	handle("POST /requests", s.addRequest)
+	handle("GET /requests/{id}", s.showRequest)
+	handle("POST /requests/cancel", s.cancelRequests)
+	handle("POST /requests/retry", s.retryRequests)
+	handle("POST /import", s.importFile)
+	handle("GET /mappings", s.listMappings)
+	handle("GET /mappings/{customer}", s.showMapping)
+	handle("GET /history", s.listHistory)
+	handle("GET /runs", s.listRuns)
+	handle("POST /runs", s.startRun)
+	handle("GET /runs/{id}", s.showRun)
+	handle("POST /approve", s.approve)
+	handle("POST /reject", s.reject)
+	handle("GET /backup", s.backup)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, &usageError{fmt.Sprintf("no such call: %s %s", r.Method, r.URL.Path)})
+	})
+	return mux
+}
+
+// Page is one page of a list; Next is empty at its end, else what to give as
+// after for the next.
+type Page[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next,omitempty"`
+}
+
+func page[T any](items []T, next string) Page[T] {
+	if items == nil {
+		items = []T{}
+	}
+	return Page[T]{items, next}
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // a caller that is gone needs no answer
+}
+
+// readJSON reads a bounded body strictly.
+func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return &usageError{"the body is not the JSON that this call takes: " + err.Error()}
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return &usageError{"something stands behind the JSON of the body"}
+	}
+	return nil
+}
+
+// params reads the parameters of a call and keeps the first problem.
+type params struct {
+	r   *http.Request
+	err error
+}
+
+func (p *params) text(name string) string { return p.r.URL.Query().Get(name) }
+
+func (p *params) fail(name, want string) {
+	if p.err == nil {
+		p.err = &usageError{fmt.Sprintf("%s wants %s", name, want)}
+	}
+}
+
+func (p *params) limit() int {
+	text := p.text("limit")
+	if text == "" {
+		return maxPage
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		p.fail("limit", "a positive number")
+	}
+	return min(max(n, 1), maxPage)
+}
+
+func (p *params) customer(name string) latch.CustomerID {
+	text := p.text(name)
+	if text == "" {
+		return 0
+	}
+	id, err := latch.ParseCustomerID(text)
+	if err != nil && p.err == nil {
+		p.err = &usageError{err.Error()}
+	}
+	return id
+}
+
+func (p *params) account(name string) latch.AccountID {
+	text := p.text(name)
+	if text == "" {
+		return ""
+	}
+	id, err := latch.ParseAccountID(text)
+	if err != nil && p.err == nil {
+		p.err = &usageError{err.Error()}
+	}
+	return id
+}
+
+// since takes a time, or an age such as 24h.
+func (p *params) since(name string) time.Time {
+	text := p.text(name)
+	if text == "" {
+		return time.Time{}
+	}
+	if d, err := time.ParseDuration(text); err == nil && d > 0 {
+		return time.Now().Add(-d)
+	}
+	for _, form := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(form, text); err == nil {
+			return t
+		}
+	}
+	p.fail(name, "a time such as 2026-11-24T09:00:00Z, a date, or an age such as 24h")
+	return time.Time{}
+}
+
+func list[T ~string](p *params, name string, valid func(T) bool, known []T) []T {
+	var out []T
+	for _, text := range p.r.URL.Query()[name] {
+		for one := range strings.SplitSeq(text, ",") {
+			v := T(one)
+			if !valid(v) {
+				words := make([]string, len(known))
+				for i, k := range known {
+					words[i] = string(k)
+				}
+				p.fail(name, "some of "+strings.Join(words, ", "))
+				continue
+			}
+			out = append(out, v)
+		}
+	}
+	return out
+}

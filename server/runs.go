@@ -1,0 +1,148 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"latchd/latch"
+	"latchd/state"
+	"latchd/syncer"
+)
+
+func (s *Server) listRuns(_ http.ResponseWriter, r *http.Request) (any, error) {
+	p := &params{r: r}
+	after, limit := p.text("after"), p.limit()
+	if p.err != nil {
+		return nil, p.err
+	}
+	items, next, err := s.store.Runs(r.Context(), after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("listing runs: %w", err)
+	}
+	return page(items, next), nil
+}
+
+func (s *Server) showRun(_ http.ResponseWriter, r *http.Request) (any, error) {
+	run, err := s.store.Run(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return nil, fmt.Errorf("run %q: %w", r.PathValue("id"), err)
+	}
+	return run, nil
+}
+
+// NewRun is the body of POST /runs.
+type NewRun struct {
+	Kind    syncer.Kind `json:"kind"`
+	Trigger string      `json:"trigger,omitempty"`
+	DryRun  bool        `json:"dryRun,omitempty"`
+}
+
+// RunLine is one line of its answer, which is NDJSON: progress while the run
+// goes on, at last its report, or an error when there was no run.
+type RunLine struct {
+	Progress *syncer.Progress `json:"progress,omitempty"`
+	Report   *syncer.Report   `json:"report,omitempty"`
+	Error    *Error           `json:"error,omitempty"`
+}
+
+// progressEvery keeps a run from telling of every batch.
+const progressEvery = 100 * time.Millisecond
+
+// startRun has a run made that begins after the asking, and tells how it goes.
+func (s *Server) startRun(w http.ResponseWriter, r *http.Request) (any, error) {
+	var body NewRun
+	if err := readJSON(w, r, &body); err != nil {
+		return nil, err
+	}
+	switch body.Kind {
+	case syncer.KindSync, syncer.KindArrival, syncer.KindPlan:
+	default:
+		return nil, &usageError{"kind is none of sync, arrival, plan"}
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := &runStream{w: w}
+	rep, err := s.sync.Run(r.Context(), syncer.Order{Kind: body.Kind, Trigger: body.Trigger, DryRun: body.DryRun, By: caller(r), Progress: out.progress})
+	if err != nil {
+		e, _ := asError(err)
+		out.last(RunLine{Error: e})
+		return nil, nil
+	}
+	out.last(RunLine{Report: &rep})
+	return nil, nil
+}
+
+// runStream writes lines as they come, and none behind the last.
+type runStream struct {
+	mu    sync.Mutex
+	w     http.ResponseWriter
+	phase string
+	told  time.Time
+	ended bool
+}
+
+func (o *runStream) progress(p syncer.Progress) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := time.Now()
+	if o.ended || p.Phase == o.phase && now.Sub(o.told) < progressEvery {
+		return
+	}
+	o.phase, o.told = p.Phase, now
+	o.line(RunLine{Progress: &p})
+}
+
+func (o *runStream) last(l RunLine) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ended = true
+	o.line(l)
+}
+
+func (o *runStream) line(l RunLine) {
+	_ = json.NewEncoder(o.w).Encode(l) // a caller that is gone does not stop the run
+	if f, ok := o.w.(http.Flusher); ok {
+		f.Flush()
+	}
+}
+
+// Digest is the body of POST /approve and /reject.
+type Digest struct {
+	Digest string `json:"digest"`
+}
+
+// Judged is its answer.
+type Judged struct {
+	Released []latch.Hold   `json:"released"`          // or ended, by reject
+	Gone     int            `json:"gone"`              // shown under the digest and no longer so
+	Refusal  *latch.Refusal `json:"refusal,omitempty"` // a pull or survey that may lose this now
+}
+
+func (s *Server) approve(w http.ResponseWriter, r *http.Request) (any, error) {
+	return s.judge(w, r, s.sync.Approve)
+}
+
+func (s *Server) reject(w http.ResponseWriter, r *http.Request) (any, error) {
+	return s.judge(w, r, s.sync.Reject)
+}
+
+func (s *Server) judge(w http.ResponseWriter, r *http.Request, do judgement) (any, error) {
+	var body Digest
+	if err := readJSON(w, r, &body); err != nil {
+		return nil, err
+	}
+	res, err := do(r.Context(), body.Digest, caller(r))
+	if err != nil {
+		return nil, err
+	}
+	return judged(res), nil
+}
+
+func judged(res state.ApproveResult) Judged {
+	if res.Released == nil {
+		res.Released = []latch.Hold{}
+	}
+	return Judged{res.Released, res.Gone, res.Refusal}
+}
