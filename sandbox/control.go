@@ -50,6 +50,15 @@ func (s *Sandbox) control(w http.ResponseWriter, r *http.Request) {
 		}
 	case "POST sessions":
 		s.ExpireSessions()
+	case "POST locators":
+		s.ExpireCursors()
+	case "PUT jwt-key":
+		var body struct {
+			PublicKey string `json:"publicKey"`
+		}
+		if err = read(w, r, &body); err == nil {
+			err = s.RegisterJWTKey(body.PublicKey)
+		}
 	case "GET keys":
 		out = s.APIKeys()
 	case "PUT keys":
@@ -217,6 +226,8 @@ func (s *Sandbox) Manual() string {
   PUT  %[2]saccounts/ID               {"action":"delete|undelete|purge|merge|edit","into":"001…"}
   PUT  %[2]svisibility                {"hiddenPercent":90} takes accounts out of the integration user's sight
   POST %[2]ssessions/expire           end every Salesforce session
+  POST %[2]slocators/expire           make every open query locator stale
+  PUT  %[2]sjwt-key                   {"publicKey":"-----BEGIN PUBLIC KEY…"}: assertions must be signed for it
   GET  %[2]skeys
   PUT  %[2]skeys                      [{"name":"default","key":"…"}]
   PUT  %[2]slimits                    {"staxbill":{"minute":50,"day":5000},"salesforce":{"max":100000,"used":0}}

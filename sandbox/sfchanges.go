@@ -34,7 +34,7 @@ func (s *Sandbox) updated(c *call) *answer {
 	}) {
 		ids = append(ids, s.seed.accountID(i))
 	}
-	return jsonAnswer(http.StatusOK, map[string]any{"ids": ids, "latestDateCovered": sfTime(to)})
+	return jsonAnswer(http.StatusOK, map[string]any{"ids": ids, "latestDateCovered": s.covered(to)})
 }
 
 // deleted serves getDeleted: ids deleted in a window of the last 15 days. Purged
@@ -62,6 +62,10 @@ func (s *Sandbox) deleted(c *call) *answer {
 		records = append(records, record{s.seed.accountID(i), sfTime(st.deletedAt)})
 	}
 	return jsonAnswer(http.StatusOK, map[string]any{
-		"deletedRecords": records, "earliestDateAvailable": sfTime(earliest.Unix()), "latestDateCovered": sfTime(to),
+		"deletedRecords": records, "earliestDateAvailable": sfTime(earliest.Unix()), "latestDateCovered": s.covered(to),
 	})
 }
+
+// covered is latestDateCovered: a window that ends in the future is covered up to
+// now.
+func (s *Sandbox) covered(to int64) string { return sfTime(min(to, s.now().Unix())) }

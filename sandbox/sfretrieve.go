@@ -36,15 +36,9 @@ func (s *Sandbox) retrieve(c *call) *answer {
 		return sfError(http.StatusBadRequest, "REQUIRED_FIELD_MISSING", "fields is required")
 	}
 	o := s.accountObject()
-	var chosen []int
-	for _, name := range fields {
-		i := o.index(strings.TrimSpace(name))
-		if i < 0 {
-			return sfError(http.StatusBadRequest, "INVALID_FIELD", "No such column '"+strings.TrimSpace(name)+"' on entity 'Account'.")
-		}
-		if !slices.Contains(chosen, i) {
-			chosen = append(chosen, i)
-		}
+	chosen, problem := o.named(fields)
+	if problem != nil {
+		return problem.answer()
 	}
 	return s.retrieveRows(ids, o, chosen, c.version)
 }
@@ -96,18 +90,41 @@ func (s *Sandbox) seenRecord(id string, o *object, fields []int, version string)
 	return recordJSON(o, fields, r, version), true
 }
 
-// record serves one account by its id.
+// named finds fields by their names, each once.
+func (o *object) named(names []string) ([]int, *sfProblem) {
+	var chosen []int
+	for _, name := range names {
+		i := o.index(strings.TrimSpace(name))
+		if i < 0 {
+			return nil, &sfProblem{"INVALID_FIELD", "No such column '" + strings.TrimSpace(name) + "' on entity '" + o.name + "'."}
+		}
+		if !slices.Contains(chosen, i) {
+			chosen = append(chosen, i)
+		}
+	}
+	return chosen, nil
+}
+
+// record serves one account by its id; what is missing, deleted or out of sight
+// is 404 alike.
 func (s *Sandbox) record(c *call) *answer {
 	id, ok := to18(c.account)
 	if !ok {
 		return sfError(http.StatusBadRequest, "MALFORMED_ID", "malformed id "+c.account)
 	}
 	o := s.accountObject()
-	var all []int
-	for i := range o.fields {
-		all = append(all, i)
+	names := strings.Split(c.query.Get("fields"), ",")
+	if names[0] == "" {
+		names = nil
+		for _, f := range o.fields {
+			names = append(names, f.name)
+		}
 	}
-	row, ok := s.seenRecord(id, o, all, c.version)
+	fields, problem := o.named(names)
+	if problem != nil {
+		return problem.answer()
+	}
+	row, ok := s.seenRecord(id, o, fields, c.version)
 	if !ok {
 		return sfNotFound()
 	}

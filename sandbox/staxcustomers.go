@@ -87,16 +87,44 @@ func (c *customers) reference(i int) string {
 	return fmt.Sprintf("CUST-%06d", i)
 }
 
+func (c *customers) created(i int) time.Time {
+	created, _ := c.seed.customerTimes(i)
+	return created
+}
+
+func (c *customers) modified(i int) time.Time { return c.link(i).modified }
+
+// holder is a customer other than except that is linked to the account, or -1. The
+// caller holds mu.
+func (c *customers) holder(account string, except int) int {
+	for i, l := range c.links {
+		if i != except && l.salesforceID != "" && sameAccount(l.salesforceID, account) {
+			return i
+		}
+	}
+	// Seeded links to an account are those of the customers with its index, modulo
+	// the number of accounts.
+	first, ok := c.seed.accountIndex(account)
+	if !ok || first >= c.accounts {
+		return -1
+	}
+	for i := first; i < c.n; i += c.accounts {
+		if _, changed := c.links[i]; !changed && i%4 == 0 && i != except {
+			return i
+		}
+	}
+	return -1
+}
+
 func (c *customers) companyName(i int) string { return c.seed.accountName(i) }
 
 // customer is the truth of customer i. The caller holds mu.
 func (c *customers) customer(i int) Customer {
 	l := c.link(i)
-	created, _ := c.seed.customerTimes(i)
 	return Customer{
 		Index: i, ID: firstCustomerID + int64(i), CompanyName: c.companyName(i), Reference: c.reference(i), Status: c.status(i),
 		SalesforceID: l.salesforceID, SalesforceAccountType: l.accountType, SalesforceSynchStatus: l.synchStatus,
-		CreatedTimestamp: created, ModifiedTimestamp: l.modified,
+		CreatedTimestamp: c.created(i), ModifiedTimestamp: l.modified,
 	}
 }
 

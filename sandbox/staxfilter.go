@@ -1,47 +1,37 @@
 package sandbox
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// filter is one field:value of a query.
-type filter func(*Customer) bool
+// filter is one field:value of a query, asked of the i-th customer.
+type filter func(i int) bool
 
-// customerField is a field that a list can be filtered and sorted by.
+// customerField is a field that a list can be filtered and sorted by. Only what
+// is asked for is computed, as a list may have to look at every customer.
 type customerField struct {
-	text  func(*Customer) string // "" = null
-	stamp func(*Customer) time.Time
+	text  func(*customers, int) string // "" = null
+	stamp func(*customers, int) time.Time
 	id    bool
 	set   bool // takes several values, by commas
 }
 
 var customerFields = map[string]*customerField{
-	"id":                    {text: func(c *Customer) string { return strconv.FormatInt(c.ID, 10) }, id: true, set: true},
-	"salesforceid":          {text: func(c *Customer) string { return c.SalesforceID }},
-	"salesforceaccounttype": {text: func(c *Customer) string { return c.SalesforceAccountType }, set: true},
-	"salesforcesynchstatus": {text: func(c *Customer) string { return c.SalesforceSynchStatus }, set: true},
-	"status":                {text: func(c *Customer) string { return c.Status }, set: true},
-	"reference":             {text: func(c *Customer) string { return c.Reference }},
-	"companyname":           {text: func(c *Customer) string { return c.CompanyName }},
-	"modifiedtimestamp":     {stamp: func(c *Customer) time.Time { return c.ModifiedTimestamp }},
-	"createdtimestamp":      {stamp: func(c *Customer) time.Time { return c.CreatedTimestamp }},
+	"id":                    {text: func(_ *customers, i int) string { return strconv.FormatInt(firstCustomerID+int64(i), 10) }, id: true, set: true},
+	"salesforceid":          {text: func(c *customers, i int) string { return c.link(i).salesforceID }},
+	"salesforceaccounttype": {text: func(c *customers, i int) string { return c.link(i).accountType }, set: true},
+	"salesforcesynchstatus": {text: func(c *customers, i int) string { return c.link(i).synchStatus }, set: true},
+	"status":                {text: (*customers).status, set: true},
+	"reference":             {text: (*customers).reference},
+	"companyname":           {text: (*customers).companyName},
+	"modifiedtimestamp":     {stamp: (*customers).modified},
+	"createdtimestamp":      {stamp: (*customers).created},
 }
 
 func fieldOf(name string) *customerField { return customerFields[strings.ToLower(name)] }
-
-func (f *customerField) compare(a, b *Customer) int {
-	switch {
-	case f.id:
-		return cmp.Compare(a.ID, b.ID)
-	case f.stamp != nil:
-		return f.stamp(a).Compare(f.stamp(b))
-	}
-	return strings.Compare(f.text(a), f.text(b))
-}
 
 // idSet reads the ids of an id filter, for faults that name a customer.
 func idSet(query string) []int64 {
@@ -61,11 +51,8 @@ func idSet(query string) []int64 {
 }
 
 // parseFilters reads field:value, joined by semicolons (dev/string-filtering,
-// dev/date-filtering).
+// dev/date-filtering). The caller holds the customers' lock while it asks them.
 func (s *Sandbox) parseFilters(query string) (out []filter, problem string) {
-	if strings.TrimSpace(query) == "" {
-		return nil, ""
-	}
 	for part := range strings.SplitSeq(query, ";") {
 		if strings.TrimSpace(part) == "" {
 			continue
@@ -87,23 +74,24 @@ func (s *Sandbox) parseFilters(query string) (out []filter, problem string) {
 }
 
 func (s *Sandbox) filterOn(field *customerField, value string) (filter, string) {
+	cs := s.customers
 	switch {
 	case field.stamp != nil:
-		return stampFilter(field, value)
+		return stampFilter(cs, field, value)
 	case field.id:
 		return s.idFilter(value)
 	case strings.EqualFold(value, "[empty]") && s.variants.get(VariantEmptyFilter) == "honoured":
-		return func(c *Customer) bool { return field.text(c) == "" }, ""
+		return func(i int) bool { return field.text(cs, i) == "" }, ""
 	case field.set:
 		values := strings.Split(strings.ToLower(value), ",")
-		return func(c *Customer) bool { return slices.Contains(values, strings.ToLower(field.text(c))) }, ""
+		return func(i int) bool { return slices.Contains(values, strings.ToLower(field.text(cs, i))) }, ""
 	}
 	fold := s.variants.get(VariantFilterCase) == "insensitive"
 	if fold {
 		value = strings.ToLower(value)
 	}
-	return func(c *Customer) bool {
-		text := field.text(c)
+	return func(i int) bool {
+		text := field.text(cs, i)
 		if fold {
 			text = strings.ToLower(text)
 		}
@@ -129,11 +117,11 @@ func (s *Sandbox) idFilter(value string) (filter, string) {
 		}
 		ids[n] = true
 	}
-	return func(c *Customer) bool { return ids[c.ID] }, ""
+	return func(i int) bool { return ids[firstCustomerID+int64(i)] }, ""
 }
 
 // stampFilter reads low|high, low| and |high: low inclusive, high exclusive, UTC.
-func stampFilter(field *customerField, value string) (filter, string) {
+func stampFilter(cs *customers, field *customerField, value string) (filter, string) {
 	const wrong = "Invalid date range."
 	low, high, ok := strings.Cut(value, "|")
 	if !ok {
@@ -155,8 +143,8 @@ func stampFilter(field *customerField, value string) (filter, string) {
 		}
 		*side.into = t
 	}
-	return func(c *Customer) bool {
-		at := field.stamp(c)
+	return func(i int) bool {
+		at := field.stamp(cs, i)
 		return (from.IsZero() || !at.Before(from)) && (to.IsZero() || at.Before(to))
 	}, ""
 }
@@ -167,7 +155,7 @@ func wildcard(pattern, text string) bool {
 	if len(parts) == 1 {
 		return pattern == text
 	}
-	if !strings.HasPrefix(text, parts[0]) {
+	if !strings.HasPrefix(text, parts[0]) { // the text before the first star
 		return false
 	}
 	text = text[len(parts[0]):]

@@ -3,7 +3,9 @@ package sandbox
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -150,9 +152,10 @@ func (s *Sandbox) SetAPIKeys(list []APIKey) error {
 	if len(list) == 0 {
 		return fmt.Errorf("sandbox: an account has at least one API key")
 	}
-	for _, k := range list {
-		if k.Name == "" || k.Key == "" {
-			return fmt.Errorf("sandbox: an API key wants a name and a key")
+	for i, k := range list {
+		same := func(o APIKey) bool { return o.Name == k.Name || o.Key == k.Key }
+		if k.Name == "" || k.Key == "" || strings.ContainsAny(k.Key, " \t\r\n") || slices.ContainsFunc(list[:i], same) {
+			return fmt.Errorf("sandbox: API key %q wants a name and a key without spaces, neither of them another's", k.Name)
 		}
 	}
 	s.keys.mu.Lock()

@@ -3,7 +3,9 @@ package sandbox
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/titanous/json5"
@@ -30,7 +32,9 @@ func parseLatch(body []byte) latchBody {
 		}
 	}
 	var b latchBody
-	for name, v := range fields {
+	// In a fixed order, as salesforceId and salesforceID may both be there.
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		v := fields[name]
 		switch strings.ToLower(name) {
 		case "fusebillid":
 			b.customer = number(strings.TrimSuffix(fmt.Sprint(v), ".0"))
@@ -42,7 +46,12 @@ func parseLatch(body []byte) latchBody {
 				b.account = fmt.Sprint(v)
 			}
 		case "forcelatch":
-			b.force = v == true || strings.EqualFold(fmt.Sprint(v), "true")
+			switch text := strings.ToLower(fmt.Sprint(v)); {
+			case text == "true":
+				b.force = true
+			case text != "false" && v != nil:
+				return latchBody{customer: b.customer, account: b.account, problem: "The forceLatch field is no Boolean."}
+			}
 		}
 	}
 	switch {
@@ -103,20 +112,10 @@ func (s *Sandbox) linkedElsewhere(i int, b latchBody) *answer {
 	case same && !b.force && s.variants.get(VariantLatchSameID) == "error",
 		now != "" && !same && !b.force:
 		return staxError(status, fmt.Sprintf("Customer is already associated with Salesforce Account %s.", now))
-	case s.variants.get(VariantLatchShared) == "refused" && s.held(b.account, i):
+	case s.variants.get(VariantLatchShared) == "refused" && s.customers.holder(b.account, i) >= 0:
 		return staxError(status, fmt.Sprintf("Salesforce Account %s is already associated with another customer.", b.account))
 	}
 	return nil
-}
-
-// held reports whether another customer has the account.
-func (s *Sandbox) held(account string, except int) bool {
-	for i := range s.customers.n {
-		if i != except && sameAccount(s.customers.link(i).salesforceID, account) {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *Sandbox) link(c *call, i int, account string) {

@@ -1,11 +1,13 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // pageSizeMax is the largest page; the documentation says never below 1,000
@@ -35,12 +37,12 @@ func (s *Sandbox) getOverview(c *call) *answer {
 
 // listing is a parsed call of GET /customers.
 type listing struct {
-	filters  []filter
-	size     int
-	page     int
-	sort     string
-	desc     bool
-	unsorted bool
+	filters []filter
+	ids     []int // the customers of an id filter, ascending; nil = all
+	size    int
+	page    int
+	sort    string
+	desc    bool
 }
 
 // listCustomers serves GET /customers: a bare array, with the paging in headers.
@@ -49,17 +51,18 @@ func (s *Sandbox) listCustomers(c *call) *answer {
 	if problem != "" {
 		return staxError(http.StatusBadRequest, problem)
 	}
-	found, total := s.matching(l)
-	from := min(l.page*l.size, len(found))
-	to := min(from+l.size, len(found))
+	cs := s.customers
+	cs.mu.RLock()
+	defer cs.mu.RUnlock()
+	at, count := s.matching(l)
 	uri := baseURL(c.r) + staxRoot
-	rows := make([]json.RawMessage, 0, to-from)
-	for _, customer := range found[from:to] {
-		rows = append(rows, s.customerJSON(customer, uri))
+	rows := []json.RawMessage{}
+	for place := min(l.page, count) * l.size; place < min((l.page+1)*l.size, count); place++ {
+		rows = append(rows, s.customerJSON(cs.customer(at(place)), uri))
 	}
 	a := jsonAnswer(http.StatusOK, rows)
 	if s.variants.get(VariantPageHeaders) == "present" {
-		s.pageHeaders(a.header, l, len(found), total)
+		s.pageHeaders(a.header, l, count, cs.n)
 	}
 	return a
 }
@@ -106,10 +109,9 @@ func (s *Sandbox) readListing(c *call) (l listing, problem string) {
 		if err != nil || n < 0 {
 			return l, "pageNumber must be a non-negative integer."
 		}
-		l.page = n
+		l.page = min(n, MaxRecords)
 	}
 	l.sort = get("sortExpression")
-	l.unsorted = l.sort == ""
 	switch strings.ToLower(get("sortOrder")) {
 	case "", "ascending":
 	case "descending":
@@ -120,56 +122,95 @@ func (s *Sandbox) readListing(c *call) (l listing, problem string) {
 	if l.sort != "" && fieldOf(l.sort) == nil {
 		return l, "sortExpression names no field of a customer."
 	}
-	l.filters, problem = s.parseFilters(get("query"))
-	return l, problem
+	query := get("query")
+	if l.filters, problem = s.parseFilters(query); problem != "" {
+		return l, problem
+	}
+	if ids := idSet(query); len(ids) == 1 || len(ids) > 1 && s.variants.get(VariantIDSets) == "honoured" {
+		l.ids = []int{}
+		for _, id := range ids {
+			if i, ok := s.customers.index(id); ok {
+				l.ids = append(l.ids, i)
+			}
+		}
+		slices.Sort(l.ids)
+		l.ids = slices.Compact(l.ids)
+	}
+	return l, ""
 }
 
-// matching gives the customers that pass every filter, sorted.
-func (s *Sandbox) matching(l listing) (found []Customer, total int) {
-	cs := s.customers
-	cs.mu.RLock()
-	defer cs.mu.RUnlock()
+// matching gives the customers that pass every filter, in order: how many, and
+// the index at each place. A whole list by id is not held. The caller holds the
+// customers' lock.
+func (s *Sandbox) matching(l listing) (at func(place int) int, count int) {
+	n := s.customers.n
+	byID := l.sort == "" || fieldOf(l.sort).id
+	mixed := l.sort == "" && s.variants.get(VariantDefaultOrder) == "mixed"
+	desc := l.desc
+	if l.sort == "" {
+		desc = s.variants.get(VariantDefaultOrder) == "id-descending"
+	}
+	if len(l.filters) == 0 && byID && !mixed {
+		if desc {
+			return func(place int) int { return n - 1 - place }, n
+		}
+		return func(place int) int { return place }, n
+	}
+	var found []int
 	consider := func(i int) {
-		customer := cs.customer(i)
 		for _, f := range l.filters {
-			if !f(&customer) {
+			if !f(i) {
 				return
 			}
 		}
-		found = append(found, customer)
+		found = append(found, i)
 	}
-	for i := range cs.n {
-		consider(i)
+	if l.ids != nil {
+		for _, i := range l.ids {
+			consider(i)
+		}
+	} else {
+		for i := range n {
+			consider(i)
+		}
 	}
-	s.sortCustomers(found, l)
-	return found, cs.n
+	switch {
+	case mixed:
+		slices.SortFunc(found, func(a, b int) int {
+			return cmp.Compare(s.seed.hash(domainOrder, a), s.seed.hash(domainOrder, b))
+		})
+	case !byID:
+		s.sortBy(fieldOf(l.sort), found, desc)
+	case desc:
+		slices.Reverse(found)
+	}
+	return func(place int) int { return found[place] }, len(found)
 }
 
-func (s *Sandbox) sortCustomers(found []Customer, l listing) {
-	if !l.unsorted {
-		field := fieldOf(l.sort)
-		slices.SortStableFunc(found, func(a, b Customer) int {
-			order := field.compare(&a, &b)
-			if l.desc {
-				order = -order
-			}
-			return order
-		})
-		return
+// sortBy orders customers by a field; those that are equal stay by id.
+func (s *Sandbox) sortBy(field *customerField, found []int, desc bool) {
+	type keyed struct {
+		index int
+		text  string
+		stamp time.Time
 	}
-	switch s.variants.get(VariantDefaultOrder) {
-	case "id-descending":
-		slices.Reverse(found)
-	case "mixed":
-		slices.SortStableFunc(found, func(a, b Customer) int {
-			x, y := s.seed.hash(domainOrder, a.Index), s.seed.hash(domainOrder, b.Index)
-			switch {
-			case x < y:
-				return -1
-			case x > y:
-				return 1
-			}
-			return 0
-		})
+	rows := make([]keyed, len(found))
+	for k, i := range found {
+		rows[k].index = i
+		if field.stamp != nil {
+			rows[k].stamp = field.stamp(s.customers, i)
+		} else {
+			rows[k].text = field.text(s.customers, i)
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b keyed) int {
+		order := cmp.Or(a.stamp.Compare(b.stamp), cmp.Compare(a.text, b.text))
+		if desc {
+			return -order
+		}
+		return order
+	})
+	for k, one := range rows {
+		found[k] = one.index
 	}
 }

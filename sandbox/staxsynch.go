@@ -58,10 +58,8 @@ func (s *Sandbox) resynch(c *call) *answer {
 		}
 		return newAnswer(http.StatusOK, "application/json; charset=utf-8", []byte("null"))
 	}
-	for i := range cs.n {
-		if sameAccount(cs.link(i).salesforceID, account) {
-			return newAnswer(http.StatusOK, "application/json; charset=utf-8", []byte("null"))
-		}
+	if cs.holder(account, -1) >= 0 {
+		return newAnswer(http.StatusOK, "application/json; charset=utf-8", []byte("null"))
 	}
 	return staxError(http.StatusNotFound, "No customer is associated with Salesforce Account "+account+".")
 }
