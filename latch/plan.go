@@ -167,12 +167,14 @@ type Hold struct {
 	From     AccountID  `json:"from,omitempty"`
 	To       AccountID  `json:"to"`
 	Since    time.Time  `json:"since"`
-	Approval *Approval  `json:"approval,omitempty"`
+	// Why is the limit that would be passed, with its numbers.
+	Why      string    `json:"why,omitempty"`
+	Approval *Approval `json:"approval,omitempty"`
 }
 
 // Step gives the held step back as a plan shows it.
 func (h Hold) Step() Step {
-	return Step{Request: h.Request, Customer: h.Customer, Action: h.Action, From: h.From, To: h.To, Held: true}
+	return Step{Request: h.Request, Customer: h.Customer, Action: h.Action, From: h.From, To: h.To, Held: true, Detail: h.Why}
 }
 
 // Covers reports whether the hold, and so its approval, speaks of exactly this
@@ -199,7 +201,7 @@ func Release(s Step, h *Hold, now time.Time) Step {
 	}
 	switch {
 	case h.Approval == nil:
-		s.Held, s.Detail = true, "held by the guard before; it ends by approve, reject or cancel"
+		s.Held, s.Detail = true, "held before: "+h.Why
 	case !h.Covers(s):
 		s.Held, s.Detail = true, fmt.Sprintf("changed since it was approved: then from %s to %s", orNone(h.From), h.To)
 	case now.Sub(h.Approval.At) > ApprovalFor:

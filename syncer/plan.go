@@ -213,7 +213,7 @@ func (r *run) recordVerdicts(ctx context.Context, qs []state.Queued, steps []lat
 		switch {
 		case s.Held:
 			v.To = latch.Held
-			v.Hold = &latch.Hold{Request: s.Request, Customer: s.Customer, Action: s.Action, From: s.From, To: s.To, Since: now.UTC()}
+			v.Hold = &latch.Hold{Request: s.Request, Customer: s.Customer, Action: s.Action, From: s.From, To: s.To, Since: now.UTC(), Why: s.Detail}
 			r.log.Warn("a step is held by the guard", zap.String("event", latch.EventHeld), zap.String("request", s.Request),
 				zap.Stringer("fusebillId", s.Customer), zap.String("salesforceId", string(s.To)), zap.String("from", string(s.From)), zap.String("detail", s.Detail))
 		case s.Outcome != "":

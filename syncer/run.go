@@ -37,7 +37,7 @@ func (r *run) steps(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r.step(step.name)
+		r.step("run:" + step.name)
 		r.progress(step.name, 0, 0)
 		if err := step.do(ctx); err != nil {
 			return err
@@ -146,7 +146,7 @@ func panicText(p any) string {
 }
 
 // step passes a named point of the run, where a test may end the process.
-func (r *run) step(name string) { r.s.hook("run:" + name) }
+func (r *run) step(name string) { r.s.hook(name) }
 
 func (r *run) progress(phase string, done, total int) {
 	p := Progress{Phase: phase, Done: done, Total: total}

@@ -1,0 +1,78 @@
+package latchd_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestEventsAreDocumented holds three lists together: the events of
+// latch/events.go, those that code emits, and docs/logs.md.
+func TestEventsAreDocumented(t *testing.T) {
+	declared := map[string]string{} // constant → event
+	file, err := parser.ParseFile(token.NewFileSet(), "latch/events.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if v, ok := n.(*ast.ValueSpec); ok && len(v.Values) == 1 {
+			if lit, ok := v.Values[0].(*ast.BasicLit); ok {
+				event, err := strconv.Unquote(lit.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				declared[v.Names[0].Name] = event
+			}
+		}
+		return true
+	})
+	emitted := map[string]bool{}
+	use := regexp.MustCompile(`\blatch\.(Event[A-Za-z]+)\b`)
+	literal := regexp.MustCompile(`zap\.String\("event", "`)
+	err = filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.HasPrefix(path, "latch"+string(filepath.Separator)) {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, m := range use.FindAllStringSubmatch(string(text), -1) {
+			emitted[m[1]] = true
+		}
+		if literal.Match(text) {
+			t.Errorf("%s names an event by a literal; take the constant of latch/events.go", path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("docs/logs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(string(page), -1) {
+		listed[m[1]] = true
+	}
+	for name, event := range declared {
+		if !emitted[name] {
+			t.Errorf("the event %s (%s) is declared and never emitted", event, name)
+		}
+		if !listed[event] {
+			t.Errorf("the event %s is not in docs/logs.md", event)
+		}
+		delete(listed, event)
+	}
+	for event := range listed {
+		t.Errorf("docs/logs.md lists %s, which no code emits", event)
+	}
+}
