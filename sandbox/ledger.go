@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -76,7 +78,10 @@ type ledger struct {
 	seq     uint64
 	calls   []*Call
 	effects []Effect
+	change  chan struct{} // closed and renewed with each effect
 }
+
+func newLedger(limit int) *ledger { return &ledger{limit: limit, change: make(chan struct{})} }
 
 func (l *ledger) begin(c Call) *Call {
 	l.mu.Lock()
@@ -102,6 +107,8 @@ func (l *ledger) effect(e Effect) {
 	l.seq++
 	e.Seq = l.seq
 	l.effects = trim(append(l.effects, e), l.limit)
+	close(l.change)
+	l.change = make(chan struct{})
 }
 
 func (l *ledger) reset() {
@@ -141,6 +148,25 @@ func (s *Sandbox) Ledger() Ledger {
 		out.Calls[i] = *c
 	}
 	return out
+}
+
+// AwaitEffects waits until the ledger holds n effects: those of calls that were
+// given up come when they come.
+func (s *Sandbox) AwaitEffects(ctx context.Context, n int) error {
+	l := s.ledger
+	for {
+		l.mu.Lock()
+		held, change := len(l.effects), l.change
+		l.mu.Unlock()
+		if held >= n {
+			return nil
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return fmt.Errorf("sandbox: %d of %d effects came: %w", held, n, ctx.Err())
+		}
+	}
 }
 
 // ResetLedger forgets all calls and effects; sequence numbers go on.

@@ -86,7 +86,7 @@ func New(o Options) (*Sandbox, error) {
 		keys:       newKeys(limits, APIKey{Name: "default", Key: seed.apiKey()}),
 		variants:   newVariants(),
 		faults:     newFaults(),
-		ledger:     &ledger{limit: o.LedgerLimit},
+		ledger:     newLedger(o.LedgerLimit),
 	}
 	if o.JWTPublicKey != "" {
 		if err := s.RegisterJWTKey(o.JWTPublicKey); err != nil {
