@@ -63,7 +63,7 @@ type faults struct {
 	mu     sync.Mutex
 	armed  []*armedFault
 	gate   chan struct{} // closed by Release
-	held   int           // calls that wait at the gate
+	held   int           // calls that came to the gate since it was renewed
 	change chan struct{} // closed and renewed whenever held grows
 }
 
@@ -252,7 +252,7 @@ func (s *Sandbox) Release() {
 	s.faults.held = 0
 }
 
-// AwaitHeld waits until n calls are stopped by a Hold.
+// AwaitHeld waits until a Hold has stopped n calls since the last Release.
 func (s *Sandbox) AwaitHeld(ctx context.Context, n int) error {
 	f := s.faults
 	for {

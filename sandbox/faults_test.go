@@ -81,6 +81,27 @@ func TestFaultBodies(t *testing.T) {
 	wantStatus(t, w.sf("GET", path, ""), 500, `[{"message"`)
 }
 
+// A fault that says nothing sensible is refused, naming what is wrong.
+func TestFaultsAreChecked(t *testing.T) {
+	w := newWorld(t, Options{})
+	for _, one := range []Fault{
+		{Match: FaultMatch{Service: "x"}},
+		{Match: FaultMatch{Probability: 2}},
+		{Match: FaultMatch{Nth: -1}},
+		{Do: FaultAction{Body: "x"}},
+		{Do: FaultAction{Status: 42}},
+		{Do: FaultAction{Cut: "x"}},
+		{Do: FaultAction{Hold: "x"}},
+		{Do: FaultAction{RateLimited: "x"}},
+		{Do: FaultAction{LatencyMs: -1}},
+	} {
+		if _, err := w.AddFault(one); err == nil || !strings.Contains(err.Error(), "fault 1: ") {
+			t.Errorf("%+v: %v", one, err)
+		}
+	}
+	equal(t, "faults", len(w.Faults()), 0)
+}
+
 // nth and count choose among the matching calls.
 func TestNthAndCount(t *testing.T) {
 	for _, one := range []struct {

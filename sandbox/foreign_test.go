@@ -12,9 +12,8 @@ import (
 
 // jsforce, a Salesforce client that shares nothing with latchd, must get along
 // with the sandbox: what only our own client understands would prove little.
-// The pinned version is the last that runs on Node.js 18 to 21 too. It needs npm
-// and a package registry, so it is asked for by
-// LATCHD_TEST_JSFORCE=1.
+// The pinned version runs on Node.js from 18 on. It needs npm and a package
+// registry, so it is asked for by LATCHD_TEST_JSFORCE=1.
 func TestForeignClient(t *testing.T) {
 	if os.Getenv("LATCHD_TEST_JSFORCE") != "1" {
 		t.Skip("set LATCHD_TEST_JSFORCE=1 to drive the sandbox with jsforce; it is installed by npm")

@@ -11,7 +11,7 @@ import (
 
 // MaxRecords is the largest number of accounts or customers an org can be seeded
 // with.
-const MaxRecords = 50_000_000
+const MaxRecords = 20_000_000
 
 // Limits of Stax Bill's rate, per API key (dev/rate-limits).
 const (
@@ -155,6 +155,7 @@ func (s *Sandbox) Serve(ctx context.Context, l net.Listener) error {
 	go func() { failed <- srv.Serve(l) }()
 	select {
 	case err := <-failed:
+		_ = srv.Close() // the listener's failure is the one to tell
 		return fmt.Errorf("sandbox: serving on %s: %w", l.Addr(), err)
 	case <-ctx.Done():
 	}

@@ -26,6 +26,11 @@ const (
 	lettersPerBlock = 26 // pairs of accounts in each run of 62 numbers
 	firstCustomerID = 1000001
 	sharedStampRun  = 500 // accounts loaded at once share one SystemModstamp
+
+	// Seconds from one record to the next. MaxRecords of them end before 2026, as
+	// nothing may have been made in the future.
+	accountStep  = 10
+	customerStep = 14
 )
 
 var (
@@ -155,9 +160,9 @@ func (s seeding) slotAt(id string, n int) int {
 // second run of sharedStampRun accounts was loaded at once and shares one stamp,
 // as after a data load.
 func (s seeding) accountTimes(i int) (created, modified int64) {
-	created = accountEpoch.Unix() + int64(i)*18
+	created = accountEpoch.Unix() + int64(i)*accountStep
 	if run := i / sharedStampRun; run%2 == 1 {
-		last := accountEpoch.Unix() + int64((run+1)*sharedStampRun)*18
+		last := accountEpoch.Unix() + int64((run+1)*sharedStampRun)*accountStep
 		return created, last + int64(s.hash(domainAccountTimes, -run)%86400)
 	}
 	return created, created + int64(s.hash(domainAccountTimes, i)%(90*86400))
@@ -181,7 +186,7 @@ var (
 func (s seeding) customerTimes(i int) (created, modified time.Time) {
 	h := s.hash(domainCustomer, i)
 	const ticks = 10_000_000 // Stax Bill shows up to seven decimals
-	created = customerEpoch.Add(time.Duration(i)*37*time.Second + time.Duration(h%(37*ticks))*100)
+	created = customerEpoch.Add(time.Duration(i)*customerStep*time.Second + time.Duration(h%(customerStep*ticks))*100)
 	modified = created.Add(time.Duration(h>>24%(200*86400*ticks)) * 100)
 	return created, modified
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The suffix of 18-character ids, on ids that documentation pages print
@@ -108,5 +109,22 @@ func TestOptionsAreChecked(t *testing.T) {
 		if _, err := New(o); err == nil {
 			t.Errorf("%+v passed", o)
 		}
+	}
+}
+
+// Nothing is made or changed in the future, however large the org.
+func TestSeededTimesArePast(t *testing.T) {
+	s := newSeeding(1)
+	for _, i := range []int{0, 499, 500, 999, MaxRecords - 1} {
+		created, stamp := s.accountTimes(i)
+		made, changed := s.customerTimes(i)
+		end := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		if created > stamp || stamp >= end.Unix() || changed.Before(made) || !changed.Before(end) {
+			t.Errorf("record %d: account %d %d, customer %v %v", i, created, stamp, made, changed)
+		}
+	}
+	_, first := s.accountTimes(500)
+	if _, last := s.accountTimes(999); first != last {
+		t.Error("accounts loaded at once have different stamps")
 	}
 }

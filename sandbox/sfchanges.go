@@ -5,6 +5,13 @@ import (
 	"time"
 )
 
+// replicationMax is how many ids getUpdated and getDeleted give.
+const replicationMax = 600_000
+
+func tooManyIDs() *answer {
+	return sfError(http.StatusBadRequest, "EXCEEDED_ID_LIMIT", "the window holds more than 600,000 ids; ask for a shorter one")
+}
+
 // window reads start and end of getUpdated and getDeleted; seconds are ignored.
 func window(c *call) (from, to int64, problem *answer) {
 	start, err1 := time.Parse(time.RFC3339, c.query.Get("start"))
@@ -34,6 +41,9 @@ func (s *Sandbox) updated(c *call) *answer {
 	}) {
 		ids = append(ids, s.seed.accountID(i))
 	}
+	if len(ids) > replicationMax {
+		return tooManyIDs()
+	}
 	return jsonAnswer(http.StatusOK, map[string]any{"ids": ids, "latestDateCovered": s.covered(to)})
 }
 
@@ -60,6 +70,9 @@ func (s *Sandbox) deleted(c *call) *answer {
 		st, _ := s.accounts.stateAt(i, s.accounts.changes)
 		s.accounts.mu.RUnlock()
 		records = append(records, record{s.seed.accountID(i), sfTime(st.deletedAt)})
+	}
+	if len(records) > replicationMax {
+		return tooManyIDs()
 	}
 	return jsonAnswer(http.StatusOK, map[string]any{
 		"deletedRecords": records, "earliestDateAvailable": sfTime(earliest.Unix()), "latestDateCovered": s.covered(to),

@@ -8,7 +8,7 @@ import (
 
 const (
 	cursorLife = 48 * time.Hour
-	maxCursors = 1_000 // the oldest is forgotten first
+	maxCursors = 200 // the oldest is forgotten first
 )
 
 // cursor is a query under way. It walks candidates and tests them one by one, so

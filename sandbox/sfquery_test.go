@@ -21,7 +21,7 @@ func TestQueryRecord(t *testing.T) {
 	r := w.sf("GET", dataRoot+"/queryAll?q="+url.QueryEscape("SELECT name, Id, IsDeleted, MasterRecordId, CreatedDate, Stax_Bill_Customer__c FROM Account WHERE Id = '"+id+"'"), "")
 	a, _ := w.Account(id)
 	equal(t, "body", r.body, `{"totalSize":1,"done":true,"records":[{"attributes":{"type":"Account","url":"/services/data/v67.0/sobjects/Account/`+id+`"},"Name":"`+a.Name+
-		`","Id":"`+id+`","IsDeleted":false,"MasterRecordId":null,"CreatedDate":"2019-01-01T00:00:18.000+0000","Stax_Bill_Customer__c":null}]}`)
+		`","Id":"`+id+`","IsDeleted":false,"MasterRecordId":null,"CreatedDate":"2019-01-01T00:00:10.000+0000","Stax_Bill_Customer__c":null}]}`)
 }
 
 // Pages have up to 2,000 rows, and nextRecordsUrl is relative (REST API, query).

@@ -143,3 +143,13 @@ func TestIdentity(t *testing.T) {
 		wantStatus(t, w.sf("GET", path, ""), 200, `"organization_id":"`+w.OrgID()+`"`, w.org.userID)
 	}
 }
+
+// The legacy username-password flow, where an admin has allowed it again.
+func TestPasswordFlow(t *testing.T) {
+	w := newWorld(t, Options{})
+	must(t, w.SetVariant(VariantPasswordFlow, "allowed"))
+	form := url.Values{"grant_type": {"password"}, "client_id": {w.org.clientID}, "client_secret": {w.org.clientSecret}, "username": {w.Username()}, "password": {w.Password() + w.SecurityToken()}}
+	wantStatus(t, w.send("POST", "/services/oauth2/token", form.Encode(), nil), 200, "access_token")
+	form.Set("password", w.Password())
+	wantStatus(t, w.send("POST", "/services/oauth2/token", form.Encode(), nil), 400, "authentication failure")
+}

@@ -54,6 +54,9 @@ func TestSOQL(t *testing.T) {
 		{"queryAll", "WHERE SystemModstamp >= 2026-03-04T05:06:07Z ORDER BY Id", sortedOf(id(3), id(4), id(5), id(6), id(7))},
 		{"queryAll", "WHERE SystemModstamp > 2026-03-04T05:06:07.000+00:00", nil},
 		{"query", "WHERE Stax_Bill_Customer__c != null OR Name LIKE 'a\\_b%' ORDER BY Stax_Bill_Customer__c NULLS LAST", []string{id(4), id(3)}},
+		{"query", "WHERE Id IN (" + quoted(id(3), id(4)) + ") ORDER BY Stax_Bill_Customer__c", []string{id(3), id(4)}},
+		{"query", "WHERE Id IN (" + quoted(id(3), id(4)) + ") ORDER BY Stax_Bill_Customer__c DESC NULLS LAST, Name", []string{id(4), id(3)}},
+		{"query", "WHERE Id IN (" + quoted(id(0), id(1)) + ") ORDER BY IsDeleted, CreatedDate DESC", []string{id(1), id(0)}},
 		{"query", "WHERE Id = '" + id(1) + "' LIMIT 0", nil},
 	} {
 		got := w.soql(one.resource, "SELECT Id FROM Account "+one.where)
