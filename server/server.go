@@ -39,7 +39,6 @@ type Server struct {
 	log      *zap.Logger
 	version  string
 	interval time.Duration
-	started  time.Time
 }
 
 // Bounds of what is taken in.
@@ -52,7 +51,7 @@ const (
 
 // New makes a server; nothing listens before Serve.
 func New(o Options) *Server {
-	s := &Server{sync: o.Syncer, store: o.Store, log: o.Logger, version: o.Version, interval: o.Interval, started: time.Now()}
+	s := &Server{sync: o.Syncer, store: o.Store, log: o.Logger, version: o.Version, interval: o.Interval}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}

@@ -127,13 +127,10 @@ func (s *Server) judgeHealth(st *Status, now time.Time) {
 	if s.interval > 0 {
 		bound = healthIntervals * s.interval
 	}
-	switch {
-	case !st.LastComplete.IsZero():
-		if age := now.Sub(st.LastComplete); age > bound {
-			say("the last complete run ended %s ago, more than %s", age.Round(time.Second), bound)
-		}
-	case now.Sub(s.started) > bound || s.interval == 0:
+	if st.LastComplete.IsZero() {
 		say("no run is complete yet")
+	} else if age := now.Sub(st.LastComplete); age > bound {
+		say("the last complete run ended %s ago, more than %s", age.Round(time.Second), bound)
 	}
 	if st.FailuresInARow >= healthFailures {
 		say("%d runs in a row failed; the last: %s", st.FailuresInARow, st.LastError)

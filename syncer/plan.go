@@ -87,7 +87,7 @@ func (r *run) decide(ctx context.Context, q state.Queued, f facts, claimed map[l
 		claimed[s.To] = req.Customer
 		if s.Warning != "" {
 			r.log.Warn("an account is shared by customers", zap.String("event", latch.EventSharedAccount), zap.String("request", req.ID),
-				zap.Stringer("fusebillId", req.Customer), zap.String("salesforceId", string(s.To)), zap.String("detail", s.Warning))
+				zap.Int64("fusebillId", int64(req.Customer)), zap.String("salesforceId", string(s.To)), zap.String("detail", s.Warning))
 		}
 	}
 	return s, nil
@@ -215,14 +215,14 @@ func (r *run) recordVerdicts(ctx context.Context, qs []state.Queued, steps []lat
 			v.To = latch.Held
 			v.Hold = &latch.Hold{Request: s.Request, Customer: s.Customer, Action: s.Action, From: s.From, To: s.To, Since: now.UTC(), Why: s.Detail}
 			r.log.Warn("a step is held by the guard", zap.String("event", latch.EventHeld), zap.String("request", s.Request),
-				zap.Stringer("fusebillId", s.Customer), zap.String("salesforceId", string(s.To)), zap.String("from", string(s.From)), zap.String("detail", s.Detail))
+				zap.Int64("fusebillId", int64(s.Customer)), zap.String("salesforceId", string(s.To)), zap.String("from", string(s.From)), zap.String("detail", s.Detail))
 		case s.Outcome != "":
 			v.To = latch.Done
 		default:
 			r.putToWait(s.Request)
 			if old := qs[i].Request; old.State != latch.Waiting || old.WaitingFor != s.WaitingFor {
 				r.log.Info("a request waits", zap.String("event", latch.EventWaiting), zap.String("request", s.Request),
-					zap.Stringer("fusebillId", s.Customer), zap.String("salesforceId", string(s.To)),
+					zap.Int64("fusebillId", int64(s.Customer)), zap.String("salesforceId", string(s.To)),
 					zap.String("waitingFor", string(s.WaitingFor)), zap.String("detail", s.Detail))
 			}
 		}

@@ -200,6 +200,6 @@ func (r *run) logDone(req latch.Request) {
 		level = zapcore.WarnLevel
 	}
 	r.log.Log(level, "request done", zap.String("event", latch.EventOutcome), zap.String("request", req.ID),
-		zap.Stringer("fusebillId", req.Customer), zap.String("salesforceId", string(req.Account)),
+		zap.Int64("fusebillId", int64(req.Customer)), zap.String("salesforceId", string(req.Account)),
 		zap.String("outcome", string(req.Outcome)), zap.String("previousSalesforceId", string(req.Previous)), zap.String("detail", req.Detail))
 }

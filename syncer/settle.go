@@ -111,7 +111,7 @@ func (r *run) unanswered(j job, detail string) result {
 	in := j.intent
 	now := r.s.now()
 	r.log.Warn("a call got no whole answer and may still take effect", zap.String("event", latch.EventUnanswered),
-		zap.String("request", in.Request), zap.Stringer("fusebillId", in.Customer), zap.String("salesforceId", string(in.To)), zap.String("detail", detail))
+		zap.String("request", in.Request), zap.Int64("fusebillId", int64(in.Customer)), zap.String("salesforceId", string(in.To)), zap.String("detail", detail))
 	return result{intent: in, fate: state.FateUnanswered, at: now, quietUntil: now.Add(r.set.QuietTime), verdict: r.retry(j, detail)}
 }
 
@@ -122,7 +122,7 @@ func (r *run) refused(ctx context.Context, j job, cause *staxbill.Error) result 
 	in := j.intent
 	res := result{intent: in, fate: state.FateRefused, at: r.s.now()}
 	r.log.Info("Stax Bill refused a call", zap.String("event", latch.EventRefusedCall), zap.String("request", in.Request),
-		zap.Stringer("fusebillId", in.Customer), zap.String("salesforceId", string(in.To)), zap.Error(cause))
+		zap.Int64("fusebillId", int64(in.Customer)), zap.String("salesforceId", string(in.To)), zap.Error(cause))
 	explained, err := r.decideAgain(ctx, in)
 	switch {
 	case err != nil:

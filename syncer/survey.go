@@ -135,7 +135,7 @@ func (r *run) logDrift(entries []latch.Entry) {
 			return
 		}
 		r.log.Info("a customer is latched otherwise than known here", zap.String("event", latch.EventDrift),
-			zap.Stringer("fusebillId", e.Customer), zap.String("from", string(e.From)), zap.String("salesforceId", string(e.To)))
+			zap.Int64("fusebillId", int64(e.Customer)), zap.String("from", string(e.From)), zap.String("salesforceId", string(e.To)))
 	}
 }
 

@@ -111,6 +111,7 @@ environment (docs/configuration.md).
 		}
 		return usage("--output is none of table, json, ndjson, csv")
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		newConfigCommand(a), newRequestCommand(a), newPlanCommand(a), newApproveCommand(a), newRejectCommand(a),

@@ -105,8 +105,12 @@ func (l *listing[T]) end(none string) error {
 		fmt.Fprintln(l.a.err, none)
 		return nil
 	}
-	_, err := fmt.Fprintln(l.a.out, l.table.Render())
-	return err
+	for line := range strings.SplitSeq(l.table.Render(), "\n") {
+		if _, err := fmt.Fprintln(l.a.out, strings.TrimRight(line, " ")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // detailWidth is where a table folds sentences.
