@@ -151,7 +151,11 @@ func (p *pipeline) closed(n int) {
 // settle is the settler: it groups what has come in, judges streaks, and
 // records the fates of a group in one transaction.
 func (p *pipeline) settle() {
-	var streak streak
+	failures := &p.r.s.streak
+	if p.r.order.dry() {
+		failures = &streak{}
+	}
+	failures.begin()
 	for first := range p.results {
 		batch := []result{first}
 	more:
@@ -166,9 +170,9 @@ func (p *pipeline) settle() {
 				break more
 			}
 		}
-		p.settleBatch(&streak, batch)
+		p.settleBatch(failures, batch)
 	}
-	p.record(streak.flush(), 0)
+	p.record(failures.flush(), 0)
 }
 
 func (p *pipeline) settleBatch(streak *streak, batch []result) {
@@ -185,7 +189,7 @@ func (p *pipeline) settleBatch(streak *streak, batch []result) {
 		if res.stop != nil {
 			p.fail(res.stop)
 		}
-		out, err := streak.add(res)
+		out, err := streak.add(res, p.r.s.now())
 		ready = append(ready, out...)
 		if err != nil {
 			p.fail(err)

@@ -86,7 +86,7 @@ func (s *Syncer) run(ctx context.Context, o Order) Report {
 		pretend: map[latch.CustomerID]latch.CustomerReading{},
 		handled: map[string]bool{},
 		rec: latch.Run{
-			ID: ulid.MustNew(ulid.Timestamp(s.now()), rand.Reader).String(), Trigger: o.Trigger,
+			ID: s.newRunID(), Trigger: o.Trigger,
 			StartedAt: s.now().UTC(), DryRun: o.dry(), Outcomes: map[latch.Outcome]int{},
 		},
 	}
@@ -109,6 +109,14 @@ func (s *Syncer) run(ctx context.Context, o Order) Report {
 		r.store = scratch
 	}
 	return r.report(ctx, r.guarded(ctx))
+}
+
+// newRunID gives ids that rise also within a millisecond. Only the loop calls it.
+func (s *Syncer) newRunID() string {
+	if s.entropy == nil {
+		s.entropy = ulid.Monotonic(rand.Reader, 0)
+	}
+	return ulid.MustNew(ulid.Timestamp(s.now()), s.entropy).String()
 }
 
 // dry reports whether the run applies nothing.

@@ -2,50 +2,74 @@ package syncer
 
 import (
 	"fmt"
+	"time"
 
 	"latchd/latch"
 	"latchd/state"
 	"latchd/staxbill"
 )
 
-// streakMax is how many equal failures in a row, without a success, stop a run:
-// then it is the service or the settings, not the requests.
+// streakMax is how many requests that fail equally, without a success between
+// them, stop a run: then it is the service or the settings, not the requests.
 const streakMax = 5
 
 // streak keeps failures back until it is known whose fault they are. While
-// fewer than streakMax equal ones have come, they wait with their intents open;
-// a success lets their verdicts stand, one more equal failure makes them cost
-// nothing.
+// fewer than streakMax requests have failed equally, they wait with their
+// intents open; a success lets their verdicts stand, one more makes them cost
+// nothing. It goes on from run to run, so that retries of a few requests at a
+// time do not use up their attempts on a dead service either.
 type streak struct {
 	kept    []result
 	stopped bool
+
+	last    *staxbill.Error
+	failing map[string]bool // requests that failed like last, since the last success
+	stops   int             // runs stopped since the last success
 }
+
+// begin starts a run's part of the streak.
+func (s *streak) begin() { s.kept, s.stopped = nil, false }
 
 // add takes a result and gives those that can be settled now, and an error when
 // the run is to stop.
-func (s *streak) add(res result) ([]result, error) {
+func (s *streak) add(res result, now time.Time) ([]result, error) {
 	if res.counted == nil {
 		if res.fate == state.FateApplied {
-			return append(s.flush(), res), nil
+			out := append(s.flush(), res)
+			s.last, s.failing, s.stops = nil, nil, 0
+			return out, nil
 		}
 		return []result{res}, nil
 	}
 	if s.stopped {
-		return []result{free(res)}, nil
+		return []result{s.free(res, now)}, nil
 	}
 	var out []result
-	if len(s.kept) > 0 && !s.kept[0].counted.Same(res.counted) {
+	if s.last == nil || !equal(s.last, res.counted) {
 		out = s.flush()
+		s.last, s.failing = res.counted, map[string]bool{}
 	}
+	s.failing[res.intent.Request] = true
 	s.kept = append(s.kept, res)
-	if len(s.kept) < streakMax {
+	if len(s.failing) < streakMax {
 		return out, nil
 	}
-	for _, k := range s.kept {
-		out = append(out, free(k))
+	s.stopped = true
+	s.stops++
+	for _, k := range s.flush() {
+		out = append(out, s.free(k, now))
 	}
-	s.kept, s.stopped = nil, true
 	return out, &StreakError{Err: res.counted}
+}
+
+// equal reports whether two failures have one cause: the same refusal, or both a
+// service that is out of order or limits us.
+func equal(a, b *staxbill.Error) bool {
+	switch a.Kind {
+	case staxbill.KindTransient, staxbill.KindRateLimited, staxbill.KindMalformed:
+		return a.Kind == b.Kind
+	}
+	return a.Same(b)
 }
 
 // flush lets the verdicts kept back stand.
@@ -55,22 +79,25 @@ func (s *streak) flush() []result {
 	return out
 }
 
-// free makes a failure cost its request nothing: no outcome and no attempt.
-func free(res result) result {
+// free makes a failure cost its request nothing: no outcome and no attempt. The
+// longer the service has been dead, the later it is tried again.
+func (s *streak) free(res result, now time.Time) result {
 	v := &res.verdict
 	v.AddAttempt = false
-	if res.fate != state.FateUnanswered {
-		*v = state.Verdict{Request: v.Request, To: latch.Pending}
+	if res.fate == state.FateUnanswered {
+		v.NextAttemptAt = now.Add(backoff(s.stops))
+		return res
 	}
+	*v = state.Verdict{Request: v.Request, To: latch.Pending}
 	return res
 }
 
-// StreakError means that calls failed the same way, one after the other, so the
-// run stopped before it used up the attempts of its requests.
+// StreakError means that requests failed the same way, one after the other, so
+// the run stopped before it used up their attempts.
 type StreakError struct{ Err *staxbill.Error }
 
 func (e *StreakError) Error() string {
-	return fmt.Sprintf("stopped after %d equal failures in a row, at no cost to their requests: %v", streakMax, e.Err)
+	return fmt.Sprintf("stopped after %d requests failed equally in a row, at no cost to them: %v", streakMax, e.Err)
 }
 
 func (e *StreakError) Unwrap() error { return e.Err }
@@ -80,5 +107,5 @@ func (e *StreakError) Hint() string {
 	if h := e.Err.Hint(); h != "" {
 		return h
 	}
-	return "latchd tries again at the next run; the cause is in the answer above"
+	return "latchd tries again by itself; the cause is in the answer above"
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/robfig/cron/v3"
 	"go.uber.org/zap"
 
@@ -65,7 +66,9 @@ type Syncer struct {
 	beat     time.Time
 	nextSync time.Time
 	nextFull time.Time
-	started  bool // the first run of this process has recovered
+	entropy  *ulid.MonotonicEntropy
+	streak   streak // of failures, from run to run; only the settler of a run touches it
+	started  bool   // the first run of this process has recovered
 }
 
 type runStatus struct {

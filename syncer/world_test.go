@@ -39,6 +39,7 @@ type world struct {
 	sync  *syncer.Syncer
 	logs  *observer.ObservedLogs
 
+	hook func(step string) // called at the steps of a run
 	set  syncer.Settings
 	path string
 	stop func()
@@ -48,6 +49,7 @@ type options struct {
 	accounts, customers int
 	limits              string
 	set                 syncer.Settings
+	daemon              bool // runs begin by themselves
 }
 
 // inWorld runs a test in virtual time and checks the state file at its end.
@@ -67,7 +69,7 @@ func inWorld(t *testing.T, o options, test func(w *world)) {
 		if w.set.QuietTime == 0 {
 			w.set.QuietTime = time.Minute
 		}
-		w.set.OneShot = true
+		w.set.OneShot = !o.daemon
 		w.start()
 		test(w)
 		if problems, err := w.store.Check(w.ctx); err != nil || len(problems) > 0 {
@@ -107,7 +109,11 @@ func (w *world) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.sync = syncer.New(syncer.Options{Store: store, Salesforce: sf, StaxBill: sb, Settings: w.set, Logger: zap.New(core)})
+	w.sync = syncer.New(syncer.Options{Store: store, Salesforce: sf, StaxBill: sb, Settings: w.set, Logger: zap.New(core), Hook: func(step string) {
+		if w.hook != nil {
+			w.hook(step)
+		}
+	}})
 	ctx, cancel := context.WithCancel(w.ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- w.sync.Loop(ctx) }()

@@ -1,0 +1,139 @@
+package syncer_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"latchd/latch"
+	"latchd/sandbox"
+	"latchd/syncer"
+)
+
+// runs gives the records of all runs, oldest first.
+func (w *world) runs() []latch.Run {
+	w.t.Helper()
+	page, _, err := w.store.Runs(w.ctx, "", 1000)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	out := make([]latch.Run, 0, len(page))
+	for i := len(page) - 1; i >= 0; i-- {
+		out = append(out, page[i])
+	}
+	return out
+}
+
+// TestSchedule: runs begin on the wall clock, one a match; once a week one is in
+// full; and a run with nothing to do costs at most 3 calls.
+func TestSchedule(t *testing.T) {
+	set := syncer.Settings{Sync: schedule(t, "*/15 * * * *"), Full: schedule(t, "0 3 * * 0")}
+	inWorld(t, options{accounts: 100, customers: 40, set: set, daemon: true}, func(w *world) {
+		time.Sleep(8 * 24 * time.Hour)
+		synctest.Wait()
+		full := 0
+		runs := w.runs()
+		for i, r := range runs {
+			if r.Result != latch.RunDone || r.Trigger != "schedule" {
+				t.Fatalf("%+v", r)
+			}
+			if r.StartedAt.Minute()%15 != 0 || i > 0 && r.StartedAt.Sub(runs[i-1].StartedAt) != 15*time.Minute {
+				t.Fatalf("run %d began at %s", i, r.StartedAt)
+			}
+			if r.Full {
+				full++
+			}
+			if !r.Full && i > 0 && r.Calls.Salesforce+r.Calls.StaxBill > 3+r.Calls.SalesforceByKind["token"] {
+				t.Errorf("a run with nothing to do made %+v", r.Calls)
+			}
+		}
+		if len(runs) != 8*24*4 || full != 2 {
+			t.Errorf("%d runs, %d of them in full", len(runs), full)
+		}
+	})
+}
+
+// TestArrival: a request is applied when it arrives, without pull and survey
+// while both are young; a failed one is tried again by itself.
+func TestArrival(t *testing.T) {
+	set := syncer.Settings{Sync: schedule(t, "0 * * * *"), Full: schedule(t, "0 3 * * 0")}
+	inWorld(t, options{accounts: 100, customers: 40, set: set, daemon: true}, func(w *world) {
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		before := len(w.runs())
+		filed, err := w.sync.File(w.ctx, latch.Filing{Customer: w.customer(1), Account: w.account(61), Source: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		w.outcome(filed.Request.ID, latch.Latched)
+		runs := w.runs()
+		last := runs[len(runs)-1]
+		if len(runs) != before+1 || last.Trigger != "arrival" || last.Calls.SalesforceByKind["queryAll"] != 0 || last.Calls.StaxBillByKind["survey"] != 0 {
+			t.Errorf("%+v", last)
+		}
+		w.fault(sandbox.FaultMatch{Call: "latch", Nth: 1}, sandbox.FaultAction{Cut: "before"})
+		filed, err = w.sync.File(w.ctx, latch.Filing{Customer: w.customer(2), Account: w.account(62), Source: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if r := w.outcome(filed.Request.ID, latch.Latched); r.Attempts != 1 || w.effects(2) != 1 {
+			t.Errorf("%+v, %d effects", r, w.effects(2))
+		}
+	})
+}
+
+// TestServiceDown: while a service is down runs fail as unreachable, requests
+// keep their attempts, and all goes on by itself when it is back.
+func TestServiceDown(t *testing.T) {
+	set := syncer.Settings{Sync: schedule(t, "*/15 * * * *"), Full: schedule(t, "0 3 * * 0")}
+	for _, call := range []string{"latch", "customers", "query", "retrieve", "token"} {
+		t.Run(call, func(t *testing.T) {
+			inWorld(t, options{accounts: 100, customers: 60, set: set, daemon: true}, func(w *world) {
+				end := w.fault(sandbox.FaultMatch{Call: call}, sandbox.FaultAction{Status: 503, Body: "html"})
+				var ids []string
+				for i := 1; i < 50; i += 4 {
+					ids = append(ids, w.ask(i, 60+i/4, false))
+				}
+				time.Sleep(65 * time.Minute)
+				synctest.Wait()
+				for _, r := range w.runs() {
+					idle := call == "latch" && r.Calls.StaxBillByKind["latch"] == 0 // all of them wait
+					if r.Result != latch.RunUnreachable && !idle {
+						t.Errorf("%s: %s", r.Result, r.Error)
+					}
+				}
+				for _, id := range ids {
+					if r := w.request(id); r.Attempts != 0 || r.State == latch.Done {
+						t.Errorf("%s after %d attempts: %s", r.State, r.Attempts, r.Detail)
+					}
+				}
+				end()
+				time.Sleep(2 * time.Hour)
+				synctest.Wait()
+				for _, id := range ids {
+					w.outcome(id, latch.Latched)
+				}
+			})
+		})
+	}
+}
+
+// TestPanicIsAFailedRun: the daemon goes on after it.
+func TestPanicIsAFailedRun(t *testing.T) {
+	inWorld(t, options{accounts: 100, customers: 40}, func(w *world) {
+		w.hook = func(step string) {
+			if step == "run:collect" {
+				w.hook = nil
+				panic("broken on purpose")
+			}
+		}
+		if rep := w.run(); rep.Run.Result != latch.RunFailed || !strings.Contains(rep.Run.Error, "broken on purpose") {
+			t.Errorf("%s: %s", rep.Run.Result, rep.Run.Error)
+		}
+		w.done()
+	})
+}
