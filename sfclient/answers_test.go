@@ -19,10 +19,11 @@ import (
 	"latchd/latch"
 )
 
+const account latch.AccountID = "0014100000JJ3wtAAD"
+
 const (
-	account  latch.AccountID = "0014100000JJ3wtAAD"
-	secret                   = "S3CR3T-of-the-app"
-	theToken                 = "T0K3N-of-the-session"
+	secret   = "S3CR3T-of-the-app"
+	theToken = "T0K3N-of-the-session"
 )
 
 // org answers as a test wants: the token, then what answer gives.
