@@ -205,6 +205,28 @@ func TestAnotherStaxBillAccount(t *testing.T) {
 	})
 }
 
+// TestAnotherOrg: the state belongs to one Salesforce org; another is refused
+// before any write.
+func TestAnotherOrg(t *testing.T) {
+	inWorld(t, options{accounts: 100, customers: 50}, func(w *world) {
+		w.done()
+		id := w.ask(1, 61, false)
+		other, err := sandbox.New(sandbox.Options{Accounts: 100, Customers: 50, Seed: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.stop()
+		box := w.box
+		w.box, w.keys = other, box // signs in to the other org with its own client
+		w.wire.h = split{salesforce: other.Handler(), staxbill: box.Handler()}
+		w.start()
+		rep := w.run()
+		if rep.Run.Result != latch.RunFailed || !strings.Contains(rep.Run.Error, other.OrgID()) || w.request(id).State != latch.Pending {
+			t.Errorf("%s: %s", rep.Run.Result, rep.Run.Error)
+		}
+	})
+}
+
 // TestCallsPerLatch: besides sign-in, pull and survey, N latches cost at most
 // N + N/100 + N/1,000 + 5 calls.
 func TestCallsPerLatch(t *testing.T) {
