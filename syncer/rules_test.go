@@ -154,3 +154,29 @@ func TestRateBudget(t *testing.T) {
 		}
 	})
 }
+
+// TestInteractiveFirst: a request that a person makes while a long file is
+// being worked through does not wait for its end.
+func TestInteractiveFirst(t *testing.T) {
+	inWorld(t, options{accounts: 900, customers: 800, limits: sandbox.LimitsTest}, func(w *world) {
+		var bulk []string
+		for i := 1; i < 800; i += 4 {
+			bulk = append(bulk, w.ask(i, 600+i/4, false))
+		}
+		reports := make(chan syncer.Report, 1)
+		go func() { reports <- w.run() }()
+		time.Sleep(90 * time.Second)
+		filed, err := w.sync.File(w.ctx, latch.Filing{Customer: w.customer(2), Account: w.account(599), Source: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rep := <-reports
+		if rep.Run.Outcomes[latch.Latched] != len(bulk)+1 {
+			t.Errorf("%v", rep.Run.Outcomes)
+		}
+		mine, last := w.request(filed.Request.ID), w.request(bulk[len(bulk)-1])
+		if wait := mine.FinishedAt.Sub(mine.AcceptedAt); wait > 61*time.Second || !mine.FinishedAt.Before(last.FinishedAt) {
+			t.Errorf("it waited %s; the file ended at %s, it at %s", wait, last.FinishedAt, mine.FinishedAt)
+		}
+	})
+}
