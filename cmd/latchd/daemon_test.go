@@ -82,10 +82,16 @@ func (d *running) waitFor(texts ...string) string {
 // stop sends SIGTERM and gives the exit status.
 func (d *running) stop() int {
 	d.e.t.Helper()
-	began := time.Now()
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		d.e.t.Fatal(err)
 	}
+	return d.end()
+}
+
+// end waits for its end, which has to come within 20 seconds.
+func (d *running) end() int {
+	d.e.t.Helper()
+	began := time.Now()
 	d.mu.Lock()
 	for !d.over {
 		d.more.Wait()
@@ -200,20 +206,28 @@ func TestStopUnderWay(t *testing.T) {
 	const n, base = 60, 100
 	e := newEstate(t, sandbox.Options{Accounts: 400, Customers: 100, Seed: 4})
 	path, free := e.csv(n, base)
-	if _, err := e.box.AddFault(sandbox.Fault{Match: sandbox.FaultMatch{Call: "latch"}, Do: sandbox.FaultAction{LatencyMs: 100}}); err != nil {
+	if _, err := e.box.AddFault(sandbox.Fault{Match: sandbox.FaultMatch{Call: "latch", Nth: 20, Count: 1000}, Do: sandbox.FaultAction{Hold: "before"}}); err != nil {
 		t.Fatal(err)
 	}
 	d := e.daemon()
 	e.must(exitDone, "request", "import", path)
-	d.waitFor(latch.EventOutcome)
-	if code := d.stop(); code != 0 {
-		t.Errorf("it ended with %d", code)
+	const underWay = 16 // staxbill.concurrency
+	if err := e.box.AwaitHeld(t.Context(), underWay); err != nil {
+		t.Fatal(err)
 	}
-	if calls := e.latchCalls(); calls >= n {
-		t.Fatalf("all %d calls were made before it stopped", calls)
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
 	}
+	d.waitFor(latch.EventStopping)
 	if err := e.box.SetFaults(nil); err != nil {
 		t.Fatal(err)
+	}
+	e.box.Release()
+	if code := d.end(); code != 0 {
+		t.Errorf("it ended with %d", code)
+	}
+	if calls := e.latchCalls(); calls != 19+underWay {
+		t.Fatalf("%d latch calls were made, want those answered and under way when it was told to stop", calls)
 	}
 	e.finish(n, base, free)
 }
