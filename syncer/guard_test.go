@@ -129,3 +129,64 @@ func TestSightLost(t *testing.T) {
 		w.outcome(ids[len(ids)-1], latch.NoAccount)
 	})
 }
+
+// TestApprovedAheadOfARun: what a plan showed as held can be released before
+// any run has held it.
+func TestApprovedAheadOfARun(t *testing.T) {
+	set := syncer.Settings{Limits: latch.Limits{MaxRelatches: 1}}
+	inWorld(t, options{accounts: 100, customers: 40, set: set}, func(w *world) {
+		ids := []string{w.ask(0, 50, true), w.ask(4, 51, true)}
+		plan := w.order(syncer.Order{Kind: syncer.KindPlan})
+		if plan.Run.Held != 2 || w.request(ids[0]).State != latch.Pending || w.calls("latch") != 0 {
+			t.Fatalf("%+v, %s", plan.Run, w.request(ids[0]).State)
+		}
+		if res, err := w.store.Approve(w.ctx, plan.Plan.Digest, "kim", time.Now()); err != nil || len(res.Released) != 2 {
+			t.Fatalf("%+v %v", res, err)
+		}
+		w.done()
+		for _, id := range ids {
+			w.outcome(id, latch.Relatched)
+		}
+		// An approval lapses.
+		late := w.ask(8, 52, true)
+		next := w.ask(12, 53, true)
+		rep := w.done()
+		if _, err := w.store.Approve(w.ctx, rep.Run.Digest, "kim", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(25 * time.Hour)
+		if rep = w.done(); rep.Run.Held != 2 || !strings.Contains(w.request(late).Detail, "lapsed") {
+			t.Errorf("held %d: %s", rep.Run.Held, w.request(late).Detail)
+		}
+		if _, err := w.store.Reject(w.ctx, rep.Run.Digest, "kim", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		w.outcome(next, latch.Rejected)
+	})
+}
+
+// TestRefusedPullIsAllowedOnce: a pull that would lose too much is refused with
+// a digest, and taken once exactly that loss is approved.
+func TestRefusedPullIsAllowedOnce(t *testing.T) {
+	inWorld(t, options{accounts: 1000, customers: 40, set: guarded}, func(w *world) {
+		w.done()
+		for i := 200; i < 300; i++ {
+			if err := w.box.PurgeAccount(w.box.AccountID(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.store.SetNote(w.ctx, "pull-full-wanted", "test"); err != nil {
+			t.Fatal(err)
+		}
+		rep := w.run()
+		if rep.Run.Result != latch.RunFailed || rep.Run.Refused == nil || rep.Run.Refused.Lost != 100 || !strings.Contains(rep.Run.Error, "guard.max_lost_accounts_percent") {
+			t.Fatalf("%s: %s", rep.Run.Result, rep.Run.Error)
+		}
+		if _, err := w.store.Approve(w.ctx, rep.Run.Digest, "kim", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if rep = w.done(); rep.Run.Accounts.Known != 900 {
+			t.Errorf("%+v", rep.Run.Accounts)
+		}
+	})
+}

@@ -126,11 +126,14 @@ func (r *run) accounts(ctx context.Context, need []latch.AccountID) (map[latch.A
 
 // indexEvidence says once per run that the index stands in for live readings.
 func (r *run) indexEvidence(err error, n int) {
-	if r.limited == nil {
+	r.mu.Lock()
+	first := r.limited == nil
+	r.limited = err
+	r.mu.Unlock()
+	if first {
 		r.log.Warn("Salesforce's limit: accounts that the last complete pull saw count as existing",
 			zap.String("event", latch.EventIndexEvidence), zap.Int("accounts", n), zap.Error(err))
 	}
-	r.limited = err
 }
 
 // SightError means that accounts of the index are out of sight, more of them

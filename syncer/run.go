@@ -74,7 +74,7 @@ type run struct {
 
 	inflight inflight
 
-	mu      sync.Mutex // handled, pretend, lastOurs, rec.Outcomes
+	mu      sync.Mutex // handled, pretend, lastOurs, limited, rec.Outcomes
 	telling sync.Mutex // one progress call at a time
 }
 

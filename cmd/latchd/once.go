@@ -133,9 +133,13 @@ func (a *app) printRun(rep *syncer.Report) {
 		fmt.Fprintf(w, "  accounts   %d known; %d added, %d deleted, %d merged (%s)\n", n.Known, n.Added, n.Deleted, n.Merged, kind)
 	}
 	if n := r.Customers; n.Seen > 0 || r.Accounts != (latch.AccountCounts{}) {
-		fmt.Fprintf(w, "  customers  %d seen, %d found latched otherwise than known\n", n.Seen, n.Changed)
+		fmt.Fprintf(w, "  customers  %d seen, %d differ from what was known\n", n.Seen, n.Changed)
 	}
-	fmt.Fprintf(w, "  outcomes   %s\n", outcomesText(r.Outcomes))
+	outcomes := outcomesText(r.Outcomes)
+	if len(r.Outcomes) == 0 && r.Result != latch.RunDone {
+		outcomes = "none"
+	}
+	fmt.Fprintf(w, "  outcomes   %s\n", outcomes)
 	if r.Pending+r.Waiting > 0 {
 		fmt.Fprintf(w, "  left       %d pending, %d waiting\n", r.Pending, r.Waiting)
 	}
