@@ -2,69 +2,18 @@ package sfclient
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	"go.uber.org/zap/zaptest/observer"
-
 	"latchd/latch"
 )
 
-const account latch.AccountID = "0014100000JJ3wtAAD"
-
-const (
-	secret   = "S3CR3T-of-the-app"
-	theToken = "T0K3N-of-the-session"
-)
-
-// org answers as a test wants: the token, then what answer gives.
-func org(t *testing.T, answer http.HandlerFunc) (*Client, *observer.ObservedLogs) {
-	t.Helper()
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/services/oauth2/token" {
-			w.Header().Set("Content-Type", "application/json")
-			fmt.Fprintf(w, `{"access_token":%q,"instance_url":"http://%s","id":"http://%s/id/00D000000000001AAA/005000000000001AAA","token_type":"Bearer"}`, theToken, r.Host, r.Host)
-			return
-		}
-		answer(w, r)
-	}))
-	t.Cleanup(srv.Close)
-	return client(t, srv.URL, nil)
-}
-
-func client(t *testing.T, url string, transport http.RoundTripper) (*Client, *observer.ObservedLogs) {
-	t.Helper()
-	core, logs := observer.New(zapcore.DebugLevel)
-	c, err := New(Options{
-		LoginURL: url, APIVersion: "67.0", Logger: zap.New(core), CallTimeout: 5 * time.Second, Transport: transport,
-		Auth: Auth{Flow: FlowClientCredentials, ClientID: "id", ClientSecret: secret},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c, logs
-}
-
-func kind(t *testing.T, err error) *Error {
-	t.Helper()
-	var e *Error
-	if !errors.As(err, &e) {
-		t.Fatalf("%v is no *Error", err)
-	}
-	return e
-}
-
-// TestOddAnswers: whatever comes back is typed, never a panic, and never shows
-// a secret, the token or the query.
+// TestOddAnswers: whatever comes back is typed, never a panic, says what to do,
+// and never shows a secret, the token, the query or an address.
 func TestOddAnswers(t *testing.T) {
 	const asJSON = "application/json;charset=UTF-8"
 	for _, c := range []struct {
@@ -75,163 +24,131 @@ func TestOddAnswers(t *testing.T) {
 		want   Kind
 	}{
 		{"empty array", 500, asJSON, `[]`, KindTransient},
+		{"empty array of a refusal", 400, asJSON, `[]`, KindMalformed},
 		{"null", 400, asJSON, `null`, KindMalformed},
 		{"nothing", 400, "", ``, KindMalformed},
 		{"oauth object", 400, asJSON, `{"error":"invalid_grant"}`, KindMalformed},
+		{"errors of another form", 400, asJSON, `[{"errorCode":7,"message":[]}]`, KindMalformed},
 		{"session ended", 401, asJSON, `[{"errorCode":"INVALID_SESSION_ID","message":"Session expired or invalid"}]`, KindAuth},
 		{"daily limit", 403, asJSON, `[{"errorCode":"REQUEST_LIMIT_EXCEEDED","message":"TotalRequests Limit exceeded."}]`, KindDailyLimit},
 		{"concurrent limit", 403, asJSON, `[{"errorCode":"REQUEST_LIMIT_EXCEEDED","message":"ConcurrentPerOrgLongTxn Limit exceeded."}]`, KindConcurrentLimit},
+		{"concurrent requests", 403, asJSON, `[{"errorCode":"REQUEST_LIMIT_EXCEEDED","message":"ConcurrentRequests (Concurrent API Requests) Limit exceeded."}]`, KindConcurrentLimit},
 		{"forbidden", 403, asJSON, `[{"errorCode":"INSUFFICIENT_ACCESS","message":"no"}]`, KindPermission},
+		{"no such object", 400, asJSON, `[{"errorCode":"INVALID_TYPE","message":"\nSELECT Id FROM Account\n^\nERROR at Row:1:Column:16\nsObject type 'Account' is not supported."}]`, KindPermission},
 		{"no api", 403, asJSON, `[{"errorCode":"API_DISABLED_FOR_ORG","message":"no"}]`, KindAuth},
 		{"bad query", 400, asJSON, `[{"errorCode":"MALFORMED_QUERY","message":"SELECT Id FROM Account WHERE ERROR"}]`, KindBadQuery},
+		{"no such resource", 404, asJSON, `[{"errorCode":"NOT_FOUND","message":"The requested resource does not exist"}]`, KindBadQuery},
+		{"no such page", 404, "text/html", `<h1>404</h1>`, KindMalformed},
 		{"query timeout", 400, asJSON, `[{"errorCode":"QUERY_TIMEOUT","message":"slow"}]`, KindTransient},
+		{"cursor gone", 400, asJSON, `[{"errorCode":"INVALID_QUERY_LOCATOR","message":"invalid query locator"}]`, KindTransient},
 		{"retired", 410, asJSON, `[{"errorCode":"UNSUPPORTED_API_VERSION","message":"gone"}]`, KindVersionRetired},
+		{"too long", 414, "text/html", ``, KindMalformed},
 		{"edge", 420, "text/html", `<h1>no route</h1>`, KindTransient},
+		{"too many", 429, "text/html", ``, KindTransient},
+		{"fault", 500, asJSON, `[{"errorCode":"UNKNOWN_EXCEPTION","message":"at SELECT Id"}]`, KindTransient},
 		{"bad gateway", 502, "text/html", `<h1>Bad Gateway</h1>`, KindTransient},
 		{"unavailable", 503, "text/html", `<h1>Down</h1>`, KindTransient},
+		{"server unavailable", 503, asJSON, `[{"errorCode":"SERVER_UNAVAILABLE","message":"later"}]`, KindTransient},
 		{"redirect", 302, "text/html", ``, KindMalformed},
+		{"the call echoed", 403, asJSON, `[{"errorCode":"` + theToken + `","message":"you sent Bearer ` + theToken + `"}]`, KindPermission},
 		{"html with 200", 200, "text/html", `<html></html>`, KindTransient},
+		{"nothing with 200", 200, asJSON, ``, KindMalformed},
+		{"no content", 204, "", ``, KindTransient},
+		{"null with 200", 200, asJSON, `null`, KindMalformed},
+		{"another object with 200", 200, asJSON, `{"done":true,"error":"invalid_grant"}`, KindMalformed},
+		{"array with 200", 200, asJSON, `[]`, KindMalformed},
 		{"truncated", 200, asJSON, `{"totalSize":1,"done":true,"records":[{"Id":"001`, KindMalformed},
 		{"wrong types", 200, asJSON, `{"totalSize":"1","done":true,"records":[]}`, KindMalformed},
+		{"a negative number", 200, asJSON, `{"totalSize":-1,"done":true,"records":[]}`, KindMalformed},
 		{"records are no list", 200, asJSON, `{"totalSize":1,"done":true,"records":{}}`, KindMalformed},
+		{"a record is null", 200, asJSON, `{"totalSize":1,"done":true,"records":[null]}`, KindMalformed},
 		{"attributes of another type", 200, asJSON, `{"totalSize":1,"done":true,"records":[{"attributes":{"type":7},"Id":7}]}`, KindMalformed},
 		{"short", 200, asJSON, `{"totalSize":2,"done":true,"records":[{"Id":"0014100000JJ3wtAAD"}]}`, KindMalformed},
+		{"long", 200, asJSON, `{"totalSize":0,"done":true,"records":[{"Id":"0014100000JJ3wtAAD"}]}`, KindMalformed},
 		{"not done, no next", 200, asJSON, `{"totalSize":2,"done":false,"records":[{"Id":"0014100000JJ3wtAAD"}]}`, KindMalformed},
 		{"next elsewhere", 200, asJSON, `{"totalSize":2,"done":false,"nextRecordsUrl":"https://evil.example/x","records":[{"Id":"0014100000JJ3wtAAD"}]}`, KindMalformed},
+		{"next outside", 200, asJSON, `{"totalSize":2,"done":false,"nextRecordsUrl":"/services/data/../../x","records":[{"Id":"0014100000JJ3wtAAD"}]}`, KindMalformed},
+		{"next for ever", 200, asJSON, `{"totalSize":2,"done":false,"nextRecordsUrl":"/services/data/v67.0/query/0r8-1","records":[{"Id":"0014100000JJ3wtAAD"}]}`, KindMalformed},
 		{"an id of another object", 200, asJSON, `{"totalSize":1,"done":true,"records":[{"Id":"0034100000JJ3wtAAD"}]}`, KindMalformed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			client, logs := org(t, func(w http.ResponseWriter, r *http.Request) {
+			inOrg(t, func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", c.typ)
 				w.Header().Set("Location", "http://127.0.0.1:1/elsewhere")
-				w.WriteHeader(c.status)
-				fmt.Fprint(w, c.body)
+				say(w, c.status, c.body)
+			}, func(t *testing.T, o *org) {
+				_, err := o.c.PullAll(t.Context(), func([]latch.AccountID) error { return nil })
+				e := asError(t, err)
+				if e.Kind != c.want {
+					t.Errorf("%s: %v, want %s", e.Kind, err, c.want)
+				}
+				if e.Hint() == "" {
+					t.Errorf("%v says nothing of what to do", err)
+				}
+				o.quiet(t, err.Error()+e.Hint())
+				for range 3 {
+					if _, err := o.c.CountVisible(t.Context()); err != nil {
+						o.quiet(t, err.Error())
+					}
+				}
 			})
-			_, err := client.PullAll(t.Context(), func([]latch.AccountID) error { return nil })
-			e := kind(t, err)
-			if e.Kind != c.want {
-				t.Errorf("%s: %v, want %s", e.Kind, err, c.want)
-			}
-			if e.Hint() == "" && e.Kind != KindCancelled {
-				t.Errorf("%v says nothing of what to do", err)
-			}
-			quiet(t, logs, err.Error()+e.Hint())
 		})
 	}
 }
 
-// quiet checks that neither the texts nor the log hold what may not be shown.
-func quiet(t *testing.T, logs *observer.ObservedLogs, texts ...string) {
-	t.Helper()
-	var b strings.Builder
-	for _, entry := range logs.All() {
-		fmt.Fprintln(&b, entry.Message, entry.ContextMap())
-	}
-	all := b.String() + strings.Join(texts, "\n")
-	for _, planted := range []string{secret, theToken, "SELECT", "services/data"} {
-		if strings.Contains(all, planted) {
-			t.Errorf("%q shows in\n%s", planted, all)
+// TestNoWatermark: without the service's clock there is none.
+func TestNoWatermark(t *testing.T) {
+	inOrg(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Date"] = nil
+		say(w, http.StatusOK, `{"totalSize":0,"done":true,"records":[]}`)
+	}, func(t *testing.T, o *org) {
+		if _, err := o.c.PullAll(t.Context(), func([]latch.AccountID) error { return nil }); asError(t, err).Kind != KindMalformed {
+			t.Error(err)
 		}
+	})
+}
+
+// TestChangesOddRows: a row that does not say what became of its account stops
+// the pull.
+func TestChangesOddRows(t *testing.T) {
+	for _, row := range []string{
+		`{"Id":"0014100000JJ3wtAAD"}`,
+		`{"Id":"0014100000JJ3wtAAD","IsDeleted":"true","MasterRecordId":null}`,
+		`{"Id":"0014100000JJ3wtAAD","IsDeleted":true}`,
+		`{"Id":"0014100000JJ3wtAAD","IsDeleted":true,"MasterRecordId":7}`,
+		`{"Id":"0014100000JJ3wtAAD","IsDeleted":true,"MasterRecordId":"003000000000001AAA"}`,
+	} {
+		inOrg(t, func(w http.ResponseWriter, _ *http.Request) {
+			say(w, http.StatusOK, `{"totalSize":1,"done":true,"records":[`+row+`]}`)
+		}, func(t *testing.T, o *org) {
+			_, err := o.c.PullChanges(t.Context(), time.Now(), func([]latch.AccountChange) error { return nil })
+			if asError(t, err).Kind != KindMalformed {
+				t.Errorf("%s: %v", row, err)
+			}
+		})
 	}
 }
 
 func TestRetrieveOddAnswers(t *testing.T) {
 	for name, body := range map[string]string{
-		"too few": `[]`, "object": `{}`, "null": `null`, "number ids": `[{"Id":7}]`, "another object": `[{"Id":"0034100000JJ3wtAAD"}]`,
+		"too few": `[]`, "too many": `[null,null]`, "object": `{}`, "null": `null`, "nothing": ``,
+		"number ids": `[{"Id":7}]`, "another object": `[{"Id":"0034100000JJ3wtAAD"}]`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, logs := org(t, func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Content-Type", "application/json")
-				fmt.Fprint(w, body)
+			inOrg(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }, func(t *testing.T, o *org) {
+				got, err := o.c.Exists(t.Context(), []latch.AccountID{account})
+				if e := asError(t, err); e.Kind != KindMalformed || got != nil {
+					t.Errorf("%v %v", got, err)
+				}
+				o.quiet(t, err.Error())
 			})
-			_, err := c.Exists(t.Context(), []latch.AccountID{account})
-			if e := kind(t, err); e.Kind != KindMalformed {
-				t.Errorf("%v", err)
-			}
-			quiet(t, logs, err.Error())
 		})
-	}
-}
-
-// TestRefusedSignIn: the known refusals are explained, and none is repeated in
-// a loop.
-func TestRefusedSignIn(t *testing.T) {
-	for body, hint := range map[string]string{
-		`{"error":"invalid_grant","error_description":"request not supported on this domain"}`: "My Domain",
-		`{"error":"invalid_grant","error_description":"no client credentials user enabled"}`:   "run-as user",
-		`{"error":"invalid_client","error_description":"invalid client credentials"}`:          "consumer secret",
-		`{"error":"invalid_grant","error_description":"user hasn't approved this consumer"}`:   "pre-authorise",
-		`{"error":"invalid_client","error_description":"app must be installed into org"}`:      "installed",
-		`{"error":"invalid_grant","error_description":"audience is invalid"}`:                  "salesforce.auth.audience",
-		`[]`: "login history",
-		``:   "login history",
-	} {
-		asked := 0
-		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			asked++
-			w.WriteHeader(http.StatusBadRequest)
-			fmt.Fprint(w, body)
-		}))
-		c, logs := client(t, srv.URL, nil)
-		for range 3 {
-			_, err := c.Org(t.Context())
-			e := kind(t, err)
-			if e.Kind != KindAuth || !strings.Contains(e.Hint(), hint) || e.Limited() || e.Unreachable() {
-				t.Errorf("%s: %s %q", body, e.Kind, e.Hint())
-			}
-		}
-		if asked != 1 {
-			t.Errorf("a refused sign-in was asked for %d times", asked)
-		}
-		quiet(t, logs)
-		srv.Close()
-	}
-}
-
-func TestSignInAnswers(t *testing.T) {
-	for name, body := range map[string]string{
-		"no token":         `{"instance_url":"https://x.my.salesforce.com","id":"https://x/id/00D000000000001AAA/005000000000001AAA"}`,
-		"no org":           `{"access_token":"t","instance_url":"https://x.my.salesforce.com","id":"x"}`,
-		"plain http":       `{"access_token":"t","instance_url":"http://x.my.salesforce.com","id":"https://x/id/00D000000000001AAA/005000000000001AAA"}`,
-		"newline in token": "{\"access_token\":\"t\\nX: y\",\"instance_url\":\"https://x.my.salesforce.com\",\"id\":\"https://x/id/00D000000000001AAA/005000000000001AAA\"}",
-		"no JSON":          `<html>`,
-	} {
-		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }))
-		c, _ := client(t, srv.URL, nil)
-		if _, err := c.Org(t.Context()); kind(t, err).Kind != KindMalformed {
-			t.Errorf("%s: %v", name, err)
-		}
-		srv.Close()
-	}
-}
-
-// TestUnreachable: what the network does is told in words, without an address.
-func TestUnreachable(t *testing.T) {
-	c, _ := client(t, "http://127.0.0.1:1", nil)
-	_, err := c.Org(t.Context())
-	if e := kind(t, err); !e.Unreachable() || strings.Contains(err.Error(), "127.0.0.1") {
-		t.Errorf("%v", err)
-	}
-	cut, logs := org(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-	_, err = cut.CountVisible(t.Context())
-	if e := kind(t, err); !e.Unreachable() || cut.Calls()["count"] != maxTries {
-		t.Errorf("%v after %v", err, cut.Calls())
-	}
-	quiet(t, logs, err.Error())
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	before := cut.Calls()["count"]
-	_, err = cut.CountVisible(ctx)
-	if e := kind(t, err); e.Kind != KindCancelled || cut.Calls()["count"] != before {
-		t.Errorf("a dead context: %v", err)
 	}
 }
 
 // TestHugeAnswer: a body is read up to a bound and no further.
 func TestHugeAnswer(t *testing.T) {
-	c, _ := org(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
+	inOrg(t, func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, `{"totalSize":1,"done":true,"x":"`)
 		chunk := bytes.Repeat([]byte("a"), 1<<20)
 		for range 80 {
@@ -239,70 +156,32 @@ func TestHugeAnswer(t *testing.T) {
 				return
 			}
 		}
-	})
-	_, err := c.CountVisible(t.Context())
-	if e := kind(t, err); e.Kind != KindMalformed {
-		t.Errorf("%v", err)
-	}
-}
-
-// TestRenewal: a session that ended is renewed once, concurrent callers share
-// it, and a token that stays refused is an error and no loop.
-func TestRenewal(t *testing.T) {
-	refuse := 1
-	c, _ := org(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		if refuse > 0 {
-			refuse--
-			w.WriteHeader(http.StatusUnauthorized)
-			fmt.Fprint(w, `[{"errorCode":"INVALID_SESSION_ID","message":"Session expired or invalid"}]`)
-			return
+	}, func(t *testing.T, o *org) {
+		if _, err := o.c.CountVisible(t.Context()); asError(t, err).Kind != KindMalformed || o.c.Calls()["count"] != 1 {
+			t.Errorf("%v %v", err, o.c.Calls())
 		}
-		fmt.Fprint(w, `{"totalSize":3,"done":true,"records":[]}`)
 	})
-	if n, err := c.CountVisible(t.Context()); err != nil || n != 3 || c.Calls()["token"] != 2 {
-		t.Errorf("%d %v %v", n, err, c.Calls())
-	}
-	refuse = 100
-	if _, err := c.CountVisible(t.Context()); kind(t, err).Kind != KindAuth || c.Calls()["token"] != 3 {
-		t.Errorf("%v %v", err, c.Calls())
-	}
-}
-
-// TestBudget: past the configured share of the org's calls nothing is asked.
-func TestBudget(t *testing.T) {
-	c, _ := org(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Sforce-Limit-Info", "api-usage=80/100; per-app-api-usage=17/250(appName=x)")
-		fmt.Fprint(w, `{"totalSize":3,"done":true,"records":[]}`)
-	})
-	c.o.MaxUsagePercent = 80
-	if _, err := c.CountVisible(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	_, err := c.CountVisible(t.Context())
-	if e := kind(t, err); e.Kind != KindBudget || !e.Limited() || c.Calls()["count"] != 1 {
-		t.Errorf("%v %v", err, c.Calls())
-	}
-	if u := c.Usage(); u.Used != 80 || u.Max != 100 {
-		t.Errorf("%+v", u)
-	}
-	for _, odd := range []string{"", "api-usage=", "api-usage=x/y", "api-usage=1", "api-usage=-1/5", "junk"} {
-		c.noteUsage(http.Header{"Sforce-Limit-Info": {odd}}, time.Now())
-	}
-	if u := c.Usage(); u.Used != 80 {
-		t.Errorf("an odd header changed it: %+v", u)
-	}
 }
 
 func TestNewRefuses(t *testing.T) {
-	for _, o := range []Options{
-		{LoginURL: "x", Auth: Auth{Flow: FlowClientCredentials}},
-		{LoginURL: "https://x", Auth: Auth{Flow: "password"}},
-		{LoginURL: "https://x", Auth: Auth{Flow: FlowJWTBearer, PrivateKey: "S3CR3T"}},
+	good := Auth{Flow: FlowClientCredentials, ClientID: "id", ClientSecret: "S3CR3T"}
+	if _, err := New(Options{LoginURL: "https://x.my.salesforce.com/", APIVersion: "v67.0", Auth: good}); err != nil {
+		t.Fatal(err)
+	}
+	for want, o := range map[string]Options{
+		"address":        {LoginURL: "x", APIVersion: "67.0", Auth: good},
+		"an address":     {LoginURL: "https://user:S3CR3T@x", APIVersion: "67.0", Auth: good},
+		"https":          {LoginURL: "http://x.my.salesforce.com", APIVersion: "67.0", Auth: good},
+		"API version":    {LoginURL: "https://x", APIVersion: "67.0/../..", Auth: good},
+		"flow":           {LoginURL: "https://x", APIVersion: "67.0", Auth: Auth{Flow: "password", ClientID: "id"}},
+		"client id":      {LoginURL: "https://x", APIVersion: "67.0", Auth: Auth{Flow: FlowClientCredentials, ClientSecret: "S3CR3T"}},
+		"client secret":  {LoginURL: "https://x", APIVersion: "67.0", Auth: Auth{Flow: FlowClientCredentials, ClientID: "id"}},
+		"username":       {LoginURL: "https://x", APIVersion: "67.0", Auth: Auth{Flow: FlowJWTBearer, ClientID: "id", PrivateKey: "S3CR3T"}},
+		"private key":    {LoginURL: "https://x", APIVersion: "67.0", Auth: Auth{Flow: FlowJWTBearer, ClientID: "id", Username: "u", PrivateKey: "S3CR3T"}},
+		"of the org's c": {LoginURL: "https://x", APIVersion: "67.0", Auth: good, MaxUsagePercent: 101},
 	} {
-		if _, err := New(o); err == nil || strings.Contains(err.Error(), "S3CR3T") {
-			t.Errorf("%v", err)
+		if _, err := New(o); err == nil || strings.Contains(err.Error(), "S3CR3T") || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
 		}
 	}
 }

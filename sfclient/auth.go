@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -18,8 +17,10 @@ import (
 // token is a session with the org.
 type token struct {
 	access   string
-	instance string // where calls go, without a trailing slash
+	instance string // where calls go: scheme and host
+	host     string // of instance
 	org      string // 00D…
+	grant    int    // which sign-in gave it, from 1
 }
 
 // assertionLife is how far ahead an assertion expires; Salesforce is commonly
@@ -33,11 +34,14 @@ const signingIn = "signing in"
 
 // requestToken signs in once.
 func (c *Client) requestToken(ctx context.Context) (token, *Error) {
+	if ctx.Err() != nil {
+		return token{}, networkError(ctx, signingIn, ctx.Err())
+	}
 	form, err := c.grant()
 	if err != nil {
 		return token{}, &Error{Kind: KindAuth, Op: signingIn, Message: "the assertion could not be signed"}
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.o.CallTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.o.CallTimeout, errCallTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.o.LoginURL+"/services/oauth2/token", strings.NewReader(form.Encode()))
 	if err != nil {
@@ -57,7 +61,7 @@ func (c *Client) requestToken(ctx context.Context) (token, *Error) {
 		return token{}, networkError(ctx, signingIn, err)
 	}
 	if res.StatusCode != http.StatusOK {
-		return token{}, c.refusedToken(res, body)
+		return token{}, refusedToken(res, body, form.Get("client_secret"), form.Get("assertion"))
 	}
 	return c.readToken(res.StatusCode, body)
 }
@@ -79,21 +83,24 @@ func (c *Client) grant() (url.Values, error) {
 }
 
 // refusedToken types a refused sign-in. OAuth's errors are an object, not the
-// array of the REST API.
-func (c *Client) refusedToken(res *http.Response, body []byte) *Error {
+// array of the REST API (help.salesforce.com, remoteaccess_oauth_flow_errors).
+func refusedToken(res *http.Response, body []byte, secrets ...string) *Error {
 	e := &Error{Kind: KindAuth, Op: signingIn, Status: res.StatusCode, RetryAfter: retryAfter(res.Header)}
 	var oauth struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 	}
 	readable := json.Unmarshal(body, &oauth) == nil && oauth.Error != ""
-	e.Code, e.Message = words(oauth.Error), words(oauth.Description)
+	if readable {
+		e.Code, e.Message = codeWord(oauth.Error, secrets...), words(oauth.Description, secrets...)
+	}
 	switch {
-	case res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests || res.StatusCode == 420:
+	case transientStatus(res.StatusCode), e.Code == "server_error", e.Code == "temporarily_unavailable":
 		e.Kind = KindTransient
-	case !readable && res.StatusCode/100 == 3:
+	case readable:
+	case res.StatusCode/100 == 3:
 		e.Message = "a redirect, which is not followed"
-	case !readable:
+	default:
 		e.Message = "an answer that is no OAuth error"
 	}
 	return e
@@ -117,14 +124,14 @@ func (c *Client) readToken(status int, body []byte) (token, *Error) {
 		return bad("the token has characters that no header takes")
 	}
 	u, err := url.Parse(t.Instance)
-	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())) {
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname()) && strings.HasPrefix(c.o.LoginURL, "http://")) {
 		return bad("the instance address in the answer is not an https address")
 	}
 	org := orgForm.FindStringSubmatch(t.ID)
 	if org == nil {
 		return bad("the answer to the sign-in does not name the org")
 	}
-	return token{access: t.Access, instance: u.Scheme + "://" + u.Host, org: org[1]}, nil
+	return token{access: t.Access, instance: u.Scheme + "://" + u.Host, host: u.Host, org: org[1]}, nil
 }
 
 func loopback(host string) bool {
@@ -139,27 +146,4 @@ func (c *Client) userAgent(req *http.Request) {
 	if c.o.UserAgent != "" {
 		req.Header.Set("User-Agent", c.o.UserAgent)
 	}
-}
-
-// networkError types a call that got no whole answer, in words of our own: the
-// error below may hold the address, and so the query.
-func networkError(ctx context.Context, op string, err error) *Error {
-	e := &Error{Kind: KindTransient, Op: op}
-	var dns *net.DNSError
-	var oe *net.OpError
-	switch {
-	case ctx.Err() == context.Canceled:
-		e.Kind, e.Message, e.err = KindCancelled, "given up before it was answered", context.Canceled
-	case ctx.Err() == context.DeadlineExceeded || isTimeout(err):
-		e.Message, e.err = "no answer in time", context.DeadlineExceeded
-	case asError(err, &dns):
-		e.Message = "its name cannot be resolved"
-	case isTLS(err):
-		e.Message = "its certificate is not trusted: " + words(tlsReason(err))
-	case asError(err, &oe) && oe.Op == "dial":
-		e.Message = "it cannot be connected to"
-	default:
-		e.Message = "the connection broke before a whole answer came"
-	}
-	return e
 }

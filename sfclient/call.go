@@ -6,48 +6,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
-	"time"
 
 	"github.com/simpleforce/simpleforce"
-	"go.uber.org/zap"
-
-	"latchd/latch"
-)
-
-// A reading is tried at most so often; between the tries it waits from half a
-// second on, doubling, or as long as Salesforce asks for, a minute at most.
-const (
-	maxTries  = 3
-	waitFirst = 500 * time.Millisecond
-	waitMax   = time.Minute
 )
 
 // call makes one reading with a simpleforce.Client of its own, and repeats it
 // where that may help. It gives the header of the last answer.
 func (c *Client) call(ctx context.Context, op, kind string, do func(*simpleforce.Client) error) (http.Header, error) {
-	for try := 1; ; try++ {
-		header, err := c.try(ctx, op, kind, do)
-		if err == nil {
-			return header, nil
-		}
-		if !err.retryable() || try == maxTries || ctx.Err() != nil {
-			return header, err
-		}
-		wait := waitFirst<<(try-1) + rand.N(waitFirst)
-		if err.RetryAfter > 0 {
-			wait = min(err.RetryAfter, waitMax)
-		}
-		c.log.Info("a call to Salesforce is tried again", zap.String("event", latch.EventRetry), zap.Error(err), zap.Duration("in", wait))
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return header, err
-		}
+	var header http.Header
+	if err := c.retry(ctx, op, func() (err *Error) {
+		header, err = c.try(ctx, op, kind, do)
+		return err
+	}); err != nil {
+		return nil, err
 	}
+	return header, nil
 }
 
 func (c *Client) try(ctx context.Context, op, kind string, do func(*simpleforce.Client) error) (header http.Header, failed *Error) {
@@ -57,11 +31,11 @@ func (c *Client) try(ctx context.Context, op, kind string, do func(*simpleforce.
 	if err := c.budget(op); err != nil {
 		return nil, err
 	}
-	tok, err := c.token(ctx, "")
+	tok, err := c.token(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.o.CallTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.o.CallTimeout, errCallTimeout)
 	defer cancel()
 	transport := &callTransport{c: c, ctx: ctx, op: op, kind: kind}
 	defer func() {

@@ -19,6 +19,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -73,23 +74,43 @@ type Client struct {
 	usage Usage
 }
 
+// versionForm is how an API version is written in an address.
+var versionForm = regexp.MustCompile(`^[1-9][0-9]{1,2}\.[0-9]$`)
+
 // New makes a client; it asks nothing yet. The error never quotes a secret.
 func New(o Options) (*Client, error) {
 	u, err := url.Parse(o.LoginURL)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http":
 		return nil, errors.New("sfclient: the login URL is not an address such as https://example.my.salesforce.com")
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return nil, errors.New("sfclient: the login URL has to begin with https://, since secrets go there; http:// is for loopback")
 	}
 	o.LoginURL = strings.TrimRight(o.LoginURL, "/")
 	o.CallTimeout = cmp.Or(o.CallTimeout, 60*time.Second)
 	o.MaxUsagePercent = cmp.Or(o.MaxUsagePercent, 100)
 	o.APIVersion = strings.TrimPrefix(o.APIVersion, "v")
-	c := &Client{o: o, log: o.Logger, calls: map[string]int{}}
+	switch {
+	case !versionForm.MatchString(o.APIVersion):
+		return nil, errors.New(`sfclient: the API version is not one such as "67.0"`)
+	case o.MaxUsagePercent < 0 || o.MaxUsagePercent > 100:
+		return nil, fmt.Errorf("sfclient: %d %% of the org's calls is not from 0 to 100 %%", o.MaxUsagePercent)
+	case o.Auth.ClientID == "":
+		return nil, errors.New("sfclient: the client id, an app's consumer key, is empty")
+	}
+	c := &Client{o: o, log: o.Logger, calls: map[string]int{}, session: session{turn: make(chan struct{}, 1)}}
 	if c.log == nil {
 		c.log = zap.NewNop()
 	}
 	switch o.Auth.Flow {
 	case FlowClientCredentials:
+		if o.Auth.ClientSecret == "" {
+			return nil, errors.New("sfclient: client_credentials needs the client secret, which is empty")
+		}
 	case FlowJWTBearer:
+		if o.Auth.Username == "" {
+			return nil, errors.New("sfclient: jwt_bearer needs the username of the integration user, which is empty")
+		}
 		if c.key, err = jwt.ParseRSAPrivateKeyFromPEM([]byte(o.Auth.PrivateKey)); err != nil {
 			return nil, errors.New("sfclient: the private key for jwt_bearer is no RSA key in PEM form")
 		}
@@ -123,7 +144,8 @@ func newTransport() *http.Transport {
 }
 
 // Calls counts the HTTP calls since New by kind: token, query, queryAll,
-// retrieve, count.
+// retrieve, count. Every try counts; only what net/http repeats by itself, when
+// a kept connection turns out to be closed, does not.
 func (c *Client) Calls() map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

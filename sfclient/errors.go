@@ -2,8 +2,10 @@ package sfclient
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Kind is what sort of failure an Error is.
@@ -36,19 +38,20 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
+	if e.Kind == KindBudget || e.Kind == KindCancelled {
+		return e.Op + ": " + e.Message
+	}
 	var b strings.Builder
-	b.WriteString(e.Op + ": ")
-	switch e.Kind {
-	case KindBudget, KindCancelled:
-		b.WriteString(e.Message)
-		return b.String()
-	case KindAuth:
-		b.WriteString("Salesforce refuses the sign-in")
-	default:
-		b.WriteString("Salesforce")
+	b.WriteString(e.Op + ": Salesforce")
+	if e.Kind == KindAuth {
+		b.WriteString(" refuses the sign-in")
 	}
 	if e.Status != 0 {
-		fmt.Fprintf(&b, " answered %d", e.Status)
+		verb := " answered"
+		if e.Kind == KindAuth {
+			verb = " with"
+		}
+		fmt.Fprintf(&b, "%s %d", verb, e.Status)
 	}
 	if e.Code != "" {
 		b.WriteString(" " + e.Code)
@@ -70,16 +73,28 @@ func (e *Error) Limited() bool {
 	return e.Kind == KindDailyLimit || e.Kind == KindConcurrentLimit || e.Kind == KindBudget
 }
 
+// codeCursorGone says that a next page is there no more. Asking for it again
+// does not help; beginning anew does.
+const codeCursorGone = "INVALID_QUERY_LOCATOR"
+
 // retryable reports whether a reading may succeed when it is repeated soon.
-func (e *Error) retryable() bool { return e.Kind == KindTransient || e.Kind == KindConcurrentLimit }
+func (e *Error) retryable() bool {
+	return e.Kind == KindConcurrentLimit || e.Kind == KindTransient && e.Code != codeCursorGone
+}
 
 // maxWords bounds what of a service's own words goes into an error, in bytes.
 const maxWords = 300
 
-// words cleans a service's own words: one line, bounded, printable.
-func words(s string) string {
+// words cleans a service's own words: one line, bounded, printable, and none of
+// the secrets of the call, which something in between may echo.
+func words(s string, secrets ...string) string {
+	for _, secret := range secrets {
+		if secret != "" && (strings.Contains(s, secret) || strings.Contains(s, url.QueryEscape(secret))) {
+			return "words that hold a secret, not shown"
+		}
+	}
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
@@ -87,6 +102,17 @@ func words(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
 	if len(s) > maxWords {
 		s = strings.ToValidUTF8(s[:maxWords], "") + "…"
+	}
+	return s
+}
+
+// codeWord gives an error code, or "" for what does not look like one.
+func codeWord(s string, secrets ...string) string {
+	strange := func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}
+	if len(s) > 64 || strings.ContainsFunc(s, strange) || words(s, secrets...) != s {
+		return ""
 	}
 	return s
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,8 +23,10 @@ const (
 	// traceMax is how many ids an IN list takes in a GET: 600 make an address
 	// too long for Salesforce's limit of 16,384 bytes, 500 do not.
 	traceMax = 500
-	// maxHops bounds a chain of merges.
-	maxHops = 10
+
+	// maxSplits bounds the halving of a batch that is not taken: enough for a
+	// handful of odd ids, and never a call for each of 2,000.
+	maxSplits = 64
 
 	existing = "reading accounts"
 )
@@ -31,39 +34,60 @@ const (
 // Exists reads accounts live, 2,000 a call. What is not shown is looked for
 // among deleted and merged records; a merge is followed to its last survivor.
 // An account without any trace is AccountUnseen: it never existed, was purged,
-// or is out of the integration user's sight. Every id asked for has a reading.
+// or is out of the integration user's sight. Every id asked for has a reading;
+// what can be no Account id is unseen without being asked for.
 func (c *Client) Exists(ctx context.Context, ids []latch.AccountID) (map[latch.AccountID]latch.AccountReading, error) {
 	readings := make(map[latch.AccountID]latch.AccountReading, len(ids))
-	unique := slices.Clone(ids)
+	unique := make([]latch.AccountID, 0, len(ids))
+	for _, id := range ids {
+		if id.Valid() {
+			unique = append(unique, id)
+			continue
+		}
+		readings[id] = latch.AccountReading{Account: id, State: latch.AccountUnseen, How: latch.HowLive, At: time.Now()}
+	}
 	slices.Sort(unique)
 	unique = slices.Compact(unique)
+	missing, err := c.readShown(ctx, unique, readings)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.trace(ctx, missing, readings); err != nil {
+		return nil, err
+	}
+	if err := c.follow(ctx, readings); err != nil {
+		return nil, err
+	}
+	return readings, nil
+}
+
+// readShown puts a reading of every id into readings, known or unseen, and
+// gives those that are not shown.
+func (c *Client) readShown(ctx context.Context, ids []latch.AccountID, readings map[latch.AccountID]latch.AccountReading) ([]latch.AccountID, error) {
 	var missing []latch.AccountID
-	for chunk := range slices.Chunk(unique, retrieveMax) {
+	for chunk := range slices.Chunk(ids, retrieveMax) {
 		at := time.Now()
-		seen, err := c.retrieve(ctx, chunk)
+		splits := maxSplits
+		seen, err := c.retrieve(ctx, chunk, &splits)
 		if err != nil {
 			return nil, err
 		}
 		for _, id := range chunk {
-			r := latch.AccountReading{Account: id, State: latch.AccountUnseen, How: latch.HowLive, At: at}
-			if seen[id] {
-				r.State = latch.AccountKnown
-			} else {
+			r := latch.AccountReading{Account: id, State: latch.AccountKnown, How: latch.HowLive, At: at}
+			if !seen[id] {
+				r.State = latch.AccountUnseen
 				missing = append(missing, id)
 			}
 			readings[id] = r
 		}
 	}
-	if err := c.trace(ctx, missing, readings); err != nil {
-		return nil, err
-	}
-	return readings, c.follow(ctx, readings)
+	return missing, nil
 }
 
 // retrieve reads which of at most 2,000 accounts are shown. A batch that
 // Salesforce does not take is halved, so that one odd id costs the others
 // nothing; that ends with single ids.
-func (c *Client) retrieve(ctx context.Context, ids []latch.AccountID) (map[latch.AccountID]bool, error) {
+func (c *Client) retrieve(ctx context.Context, ids []latch.AccountID, splits *int) (map[latch.AccountID]bool, error) {
 	body, err := json.Marshal(map[string]any{"ids": ids, "fields": []string{"Id"}})
 	if err != nil {
 		return nil, malformed(existing, "the ids cannot be encoded")
@@ -74,8 +98,8 @@ func (c *Client) retrieve(ctx context.Context, ids []latch.AccountID) (map[latch
 		return err
 	})
 	var own *Error
-	if errors.As(err, &own) && own.Kind == KindBadQuery && own.Status == http.StatusBadRequest {
-		return c.halves(ctx, ids, own)
+	if errors.As(err, &own) && own.Kind == KindBadQuery && own.Code != "INVALID_FIELD" {
+		return c.halves(ctx, ids, own, splits)
 	}
 	if err != nil {
 		return nil, err
@@ -105,22 +129,23 @@ func (c *Client) retrieve(ctx context.Context, ids []latch.AccountID) (map[latch
 	return seen, nil
 }
 
-func (c *Client) halves(ctx context.Context, ids []latch.AccountID, cause *Error) (map[latch.AccountID]bool, error) {
+func (c *Client) halves(ctx context.Context, ids []latch.AccountID, cause *Error, splits *int) (map[latch.AccountID]bool, error) {
 	if len(ids) == 1 {
 		if cause.Code == "INVALID_ID_FIELD" || cause.Code == "MALFORMED_ID" || cause.Code == "NOT_FOUND" {
 			return nil, nil // this one id; whether it left a trace is asked next
 		}
 		return nil, cause // it is not the id
 	}
+	if *splits--; *splits < 0 {
+		return nil, cause
+	}
 	all := map[latch.AccountID]bool{}
 	for half := range slices.Chunk(ids, (len(ids)+1)/2) {
-		seen, err := c.retrieve(ctx, half)
+		seen, err := c.retrieve(ctx, half, splits)
 		if err != nil {
 			return nil, err
 		}
-		for id := range seen {
-			all[id] = true
-		}
+		maps.Copy(all, seen)
 	}
 	return all, nil
 }
@@ -130,10 +155,7 @@ func (c *Client) trace(ctx context.Context, ids []latch.AccountID, readings map[
 	for chunk := range slices.Chunk(ids, traceMax) {
 		quoted := make([]string, len(chunk))
 		for i, id := range chunk {
-			if !id.Valid() {
-				return malformed(existing, "an id asked for is no Account id")
-			}
-			quoted[i] = "'" + string(id) + "'"
+			quoted[i] = "'" + string(id) + "'" // letters and digits only, see Valid
 		}
 		soql := "SELECT Id, IsDeleted, MasterRecordId FROM Account WHERE Id IN (" + strings.Join(quoted, ",") + ")"
 		_, err := c.pages(ctx, existing, "queryAll", c.queryAll(soql), func(rows []simpleforce.SObject) error {
@@ -154,80 +176,4 @@ func (c *Client) trace(ctx context.Context, ids []latch.AccountID, readings map[
 		}
 	}
 	return nil
-}
-
-// follow goes along chains of merges, all of them one hop at a time, to the last
-// survivor, and finds out whether that one is there.
-func (c *Client) follow(ctx context.Context, readings map[latch.AccountID]latch.AccountReading) error {
-	known := map[latch.AccountID]latch.AccountReading{}
-	for range maxHops {
-		var ask []latch.AccountID
-		for _, r := range readings {
-			if r.State != latch.AccountMerged {
-				continue
-			}
-			end := chainEnd(r.Survivor, readings, known)
-			if _, asked := known[end]; end != "" && !asked {
-				ask = append(ask, end)
-			}
-		}
-		if len(ask) == 0 {
-			break
-		}
-		slices.Sort(ask)
-		if err := c.readHop(ctx, slices.Compact(ask), known); err != nil {
-			return err
-		}
-	}
-	for id, r := range readings {
-		if r.State == latch.AccountMerged {
-			if end := chainEnd(r.Survivor, readings, known); end != "" {
-				r.Survivor = end
-				r.SurvivorKnown = known[end].State == latch.AccountKnown || readings[end].State == latch.AccountKnown
-			} else {
-				r.Survivor = "" // a chain without an end
-			}
-			readings[id] = r
-		}
-	}
-	return nil
-}
-
-// chainEnd walks merges as far as they are known; "" for a circle or a chain
-// longer than maxHops.
-func chainEnd(from latch.AccountID, maps ...map[latch.AccountID]latch.AccountReading) latch.AccountID {
-	for range maxHops {
-		next := latch.AccountID("")
-		for _, m := range maps {
-			if r, ok := m[from]; ok && r.State == latch.AccountMerged {
-				next = r.Survivor
-			}
-		}
-		if next == "" {
-			return from
-		}
-		from = next
-	}
-	return ""
-}
-
-// readHop reads survivors without following them further.
-func (c *Client) readHop(ctx context.Context, ids []latch.AccountID, known map[latch.AccountID]latch.AccountReading) error {
-	at := time.Now()
-	var missing []latch.AccountID
-	for chunk := range slices.Chunk(ids, retrieveMax) {
-		seen, err := c.retrieve(ctx, chunk)
-		if err != nil {
-			return err
-		}
-		for _, id := range chunk {
-			known[id] = latch.AccountReading{Account: id, State: latch.AccountUnseen, How: latch.HowLive, At: at}
-			if seen[id] {
-				known[id] = latch.AccountReading{Account: id, State: latch.AccountKnown, How: latch.HowLive, At: at}
-			} else {
-				missing = append(missing, id)
-			}
-		}
-	}
-	return c.trace(ctx, missing, known)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -42,6 +43,9 @@ func (c *Client) pages(ctx context.Context, op, kind, first string, yield func([
 		if err != nil {
 			return pulled, err
 		}
+		if err := sound(op, result); err != nil {
+			return pulled, err
+		}
 		if page == 0 {
 			total = result.TotalSize
 			if pulled.Watermark, err = serverTime(op, header); err != nil {
@@ -51,14 +55,16 @@ func (c *Client) pages(ctx context.Context, op, kind, first string, yield func([
 		if result.TotalSize != total {
 			return pulled, malformed(op, "the number of rows changed from %d to %d between pages", total, result.TotalSize)
 		}
-		pulled.Rows += len(result.Records)
+		if pulled.Rows += len(result.Records); pulled.Rows > total {
+			return pulled, malformed(op, "more rows came than the %d that were promised", total)
+		}
 		if err := yield(result.Records); err != nil {
 			return pulled, err
 		}
 		if result.Done {
 			break
 		}
-		if len(result.Records) == 0 || !strings.HasPrefix(result.NextRecordsURL, "/services/data/") || result.NextRecordsURL == next {
+		if len(result.Records) == 0 || !isPath(result.NextRecordsURL) || result.NextRecordsURL == next {
 			return pulled, malformed(op, "it is not done and names no next page")
 		}
 		next = result.NextRecordsURL
@@ -67,6 +73,22 @@ func (c *Client) pages(ctx context.Context, op, kind, first string, yield func([
 		return pulled, malformed(op, "%d rows came of %d", pulled.Rows, total)
 	}
 	return pulled, nil
+}
+
+// sound refuses what JSON decoding takes for an empty result: null, {}, or an
+// object of something else.
+func sound(op string, r *simpleforce.QueryResult) error {
+	if r.Records == nil || r.TotalSize < 0 {
+		return malformed(op, "the answer is not the result of a query")
+	}
+	return nil
+}
+
+// isPath reports whether the address of a next page is relative to the org, as
+// it always is, so that it cannot lead elsewhere.
+func isPath(next string) bool {
+	u, err := url.Parse(next)
+	return err == nil && strings.HasPrefix(next, "/services/data/") && u.Host == "" && u.Scheme == "" && path.Clean(u.Path) == u.Path
 }
 
 func serverTime(op string, h http.Header) (time.Time, error) {
@@ -108,13 +130,20 @@ func accountOf(op string, row simpleforce.SObject) (latch.AccountID, error) {
 
 // CountVisible is how many accounts the integration user can see.
 func (c *Client) CountVisible(ctx context.Context) (int, error) {
+	const op = "counting the accounts"
 	var result *simpleforce.QueryResult
-	_, err := c.call(ctx, "counting the accounts", "count", func(sf *simpleforce.Client) (err error) {
+	_, err := c.call(ctx, op, "count", func(sf *simpleforce.Client) (err error) {
 		result, err = sf.Query("SELECT COUNT() FROM Account")
 		return err
 	})
 	if err != nil {
 		return 0, err
+	}
+	if err := sound(op, result); err != nil {
+		return 0, err
+	}
+	if !result.Done {
+		return 0, malformed(op, "it is not done")
 	}
 	return result.TotalSize, nil
 }

@@ -207,3 +207,56 @@ func TestSpentAllocation(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestLostSight: accounts out of the user's sight are unseen, which is not
+// deleted, and the count says how many are left.
+func TestLostSight(t *testing.T) {
+	box, c := newBox(t, sandbox.Options{Accounts: 100, Seed: 2}, nil)
+	if err := box.HideAccounts(40); err != nil {
+		t.Fatal(err)
+	}
+	n, err := c.CountVisible(t.Context())
+	if err != nil || n == 0 || n >= 100 || len(pullAll(t, c)) != n {
+		t.Fatalf("%d %v", n, err)
+	}
+	var ids []latch.AccountID
+	for i := range 100 {
+		ids = append(ids, latch.AccountID(box.AccountID(i)))
+	}
+	got, err := c.Exists(t.Context(), ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := map[latch.AccountState]int{}
+	for _, r := range got {
+		states[r.State]++
+	}
+	if states[latch.AccountKnown] != n || states[latch.AccountUnseen] != 100-n {
+		t.Errorf("%v, %d are visible", states, n)
+	}
+}
+
+// TestNothingToDo: with a session, changes that fit a page cost one call, and
+// so does a reading of accounts that are there.
+func TestNothingToDo(t *testing.T) {
+	box, c := newBox(t, sandbox.Options{Accounts: 100, Seed: 2}, nil)
+	if org, err := c.Org(t.Context()); err != nil || org != box.OrgID() {
+		t.Fatalf("%s %v", org, err)
+	}
+	pulled, err := c.PullChanges(t.Context(), time.Now(), func([]latch.AccountChange) error { return nil })
+	if err != nil || pulled.Rows != 0 || time.Since(pulled.Watermark).Abs() > time.Minute {
+		t.Errorf("%+v %v", pulled, err)
+	}
+	if _, err := c.Exists(t.Context(), []latch.AccountID{latch.AccountID(box.AccountID(1))}); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Exists(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	if n := c.Calls(); n["token"] != 1 || n["queryAll"] != 1 || n["retrieve"] != 1 || len(n) != 3 {
+		t.Errorf("%v", n)
+	}
+	if u := c.Usage(); u.Used == 0 || u.Max == 0 {
+		t.Errorf("%+v", u)
+	}
+}

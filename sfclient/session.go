@@ -13,9 +13,11 @@ import (
 // session is the token that all calls share, and the memory of a refused
 // sign-in.
 type session struct {
+	turn chan struct{} // holds one: one sign-in at a time
+
 	mu      sync.Mutex // guards what follows
 	current token
-	turn    chan struct{} // one sign-in at a time; made with the first
+	grants  int // sign-ins that gave a token
 
 	refused     *Error
 	refusedAt   time.Time
@@ -28,55 +30,94 @@ const (
 	refusedMax   = 15 * time.Minute
 )
 
-// Org gives the id of the org (00D…), signing in when there is no session. It
-// costs no API call beyond that.
+// Org gives the id of the org (00D…) as the sign-in named it, signing in when
+// there is no session. It costs no API call.
 func (c *Client) Org(ctx context.Context) (string, error) {
-	t, err := c.token(ctx, "")
-	if err != nil {
+	var t token
+	if err := c.retry(ctx, signingIn, func() (err *Error) {
+		t, err = c.token(ctx, 0)
+		return err
+	}); err != nil {
 		return "", err
 	}
 	return t.org, nil
 }
 
-// token gives the session's token, and a new one where there is none or the
-// rejected one is still the current. Concurrent callers share one sign-in.
-func (c *Client) token(ctx context.Context, rejected string) (token, *Error) {
+// token gives the session's token, and a new one where there is none or it is
+// still that of the rejected grant (0 = none is rejected). Concurrent callers
+// share one sign-in, even where that gives the very same token again, as
+// Salesforce does while it thinks it valid: what counts is the grant.
+func (c *Client) token(ctx context.Context, rejected int) (token, *Error) {
 	s := &c.session
-	s.mu.Lock()
-	if s.turn == nil {
-		s.turn = make(chan struct{}, 1)
-	}
-	turn := s.turn
-	s.mu.Unlock()
 	select {
-	case turn <- struct{}{}:
-		defer func() { <-turn }()
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
 	case <-ctx.Done():
 		return token{}, networkError(ctx, signingIn, ctx.Err())
 	}
-
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.current.access != "" && s.current.access != rejected {
-		return s.current, nil
-	}
-	if since := time.Since(s.refusedAt); s.refused != nil && since >= 0 && since < s.refusedWait {
-		return token{}, s.refused
+	current, refused := s.current, s.refused
+	if since := time.Since(s.refusedAt); since < 0 || since >= s.refusedWait {
+		refused = nil
 	}
 	s.mu.Unlock()
+	switch {
+	case current.grant != rejected && current.grant != 0:
+		return current, nil
+	case refused != nil:
+		return token{}, refused
+	}
+
 	t, err := c.requestToken(ctx)
-	s.mu.Lock()
 	if err != nil {
 		if err.Kind == KindAuth {
-			s.refusedWait = min(max(s.refusedWait*2, refusedFirst), refusedMax)
-			s.refused, s.refusedAt = err, time.Now()
-			c.log.Error("Salesforce refuses the sign-in", zap.String("event", latch.EventSignInRefused), zap.Error(err),
-				zap.String("hint", err.Hint()), zap.Duration("notTriedFor", s.refusedWait))
+			c.rememberRefusal(err)
 		}
 		return token{}, err
 	}
-	s.refused, s.refusedWait = nil, 0
-	s.current = t
+	s.mu.Lock()
+	s.grants++
+	t.grant = s.grants
+	s.current, s.refused = t, nil
+	s.mu.Unlock()
 	c.log.Info("signed in to Salesforce", zap.String("event", latch.EventSignedIn), zap.String("org", t.org), zap.String("flow", c.o.Auth.Flow))
 	return t, nil
+}
+
+// rememberRefusal keeps further sign-ins back for a while: repeating them would
+// change nothing, lock the user out, and spend its 3,600 logins of an hour
+// (help.salesforce.com, 000381578).
+func (c *Client) rememberRefusal(err *Error) {
+	s := &c.session
+	s.mu.Lock()
+	s.refusedWait = min(max(s.refusedWait*2, refusedFirst), refusedMax)
+	s.refused, s.refusedAt = err, time.Now()
+	wait := s.refusedWait
+	s.mu.Unlock()
+	c.log.Error("Salesforce refuses the sign-in", zap.String("event", latch.EventSignInRefused), zap.Error(err),
+		zap.String("hint", err.Hint()), zap.Duration("notTriedFor", wait))
+}
+
+// sessionRefused drops a session that was refused right after its sign-in, and
+// is remembered like a refused sign-in.
+func (c *Client) sessionRefused(t token, err *Error) {
+	s := &c.session
+	s.mu.Lock()
+	still := s.current.grant == t.grant
+	if still {
+		s.current = token{}
+	}
+	s.mu.Unlock()
+	if still {
+		c.rememberRefusal(err)
+	}
+}
+
+// sessionAccepted ends the memory of refusals. A sign-in alone does not: it may
+// give a session that every call refuses.
+func (c *Client) sessionAccepted() {
+	s := &c.session
+	s.mu.Lock()
+	s.refusedWait = 0
+	s.mu.Unlock()
 }

@@ -2,13 +2,10 @@ package sfclient
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -45,28 +42,37 @@ func (t *callTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (t *callTransport) roundTrip(req *http.Request) (*http.Response, *Error) {
-	tok, terr := t.c.token(t.ctx, "")
+	tok, terr := t.c.token(t.ctx, 0)
 	if terr != nil {
 		return nil, terr
 	}
 	res, err := t.once(req, tok)
 	if err != nil || res.StatusCode != http.StatusUnauthorized {
-		return t.judge(res, err)
+		return t.judge(res, err, tok)
 	}
 	// The session has ended: renew it, once. Several grants can give the same
 	// token, so the second answer decides.
 	drain(res)
-	tok, terr = t.c.token(t.ctx, tok.access)
+	tok, terr = t.c.token(t.ctx, tok.grant)
 	if terr != nil {
 		return nil, terr
 	}
 	res, err = t.once(req, tok)
-	return t.judge(res, err)
+	if err != nil || res.StatusCode != http.StatusUnauthorized {
+		return t.judge(res, err, tok)
+	}
+	_, err = t.judge(res, nil, tok)
+	refused := &Error{Kind: KindAuth, Op: signingIn, Status: err.Status, Code: err.Code, Message: "the session that it gave is refused"}
+	t.c.sessionRefused(tok, refused)
+	return nil, refused
 }
 
 // once sends the request with a token.
 func (t *callTransport) once(req *http.Request, tok token) (*http.Response, *Error) {
 	out := req.Clone(t.ctx)
+	// A renewed session may live on another instance, and a token goes nowhere
+	// but to its own.
+	out.URL.Host, out.Host = tok.host, ""
 	if req.GetBody != nil {
 		body, err := req.GetBody()
 		if err != nil {
@@ -88,19 +94,22 @@ func (t *callTransport) once(req *http.Request, tok token) (*http.Response, *Err
 	}
 	t.header = res.Header
 	t.c.noteUsage(res.Header, time.Now())
+	if res.StatusCode/100 == 2 {
+		t.c.sessionAccepted()
+	}
 	return res, nil
 }
 
 // judge lets a 2xx with JSON through, its body capped, and types everything
 // else.
-func (t *callTransport) judge(res *http.Response, err *Error) (*http.Response, *Error) {
+func (t *callTransport) judge(res *http.Response, err *Error, tok token) (*http.Response, *Error) {
 	if err != nil {
 		return nil, err
 	}
 	if res.StatusCode/100 != 2 {
 		defer res.Body.Close()
 		body, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorBody)) // what came of it says enough
-		return nil, typed(t.op, res, body)
+		return nil, typed(t.op, res, body, tok.access)
 	}
 	if kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); !strings.HasSuffix(kind, "json") {
 		drain(res)
@@ -112,41 +121,54 @@ func (t *callTransport) judge(res *http.Response, err *Error) (*http.Response, *
 
 // typed makes an error of a refused call. The body is an array of errors; at
 // the edge of Salesforce it can be HTML.
-func typed(op string, res *http.Response, body []byte) *Error {
+func typed(op string, res *http.Response, body []byte, secrets ...string) *Error {
 	e := &Error{Op: op, Status: res.StatusCode, RetryAfter: retryAfter(res.Header)}
 	var list []struct {
 		Code    string `json:"errorCode"`
 		Message string `json:"message"`
 	}
+	message := ""
 	if json.Unmarshal(body, &list) == nil && len(list) > 0 {
-		e.Code, e.Message = words(list[0].Code), words(list[0].Message)
+		e.Code, message = codeWord(list[0].Code, secrets...), list[0].Message
 	}
-	e.Kind = kindOf(res.StatusCode, e.Code, e.Message)
-	if e.Kind == KindBadQuery {
-		e.Message = "" // it quotes the query
+	e.Kind = kindOf(res.StatusCode, e.Code, message)
+	if e.Kind != KindBadQuery && !quotesQuery(message) {
+		e.Message = words(message, secrets...)
 	}
 	return e
 }
 
+// quotesQuery reports whether a message shows a part of what was asked, as
+// Salesforce's messages about queries do.
+func quotesQuery(message string) bool {
+	upper := strings.ToUpper(message)
+	return strings.Contains(upper, "SELECT") || strings.Contains(upper, "ERROR AT ROW") || strings.Contains(upper, "/SERVICES/DATA")
+}
+
+// transientStatus are the answers of a service out of order; 420 is the edge
+// without a route to the org
+// (developer.salesforce.com, REST API, errorcodes).
+func transientStatus(status int) bool {
+	return status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status == 420
+}
+
 func kindOf(status int, code, message string) Kind {
 	switch {
-	case code == "REQUEST_LIMIT_EXCEEDED" && strings.Contains(message, "TotalRequests"):
-		return KindDailyLimit
-	case code == "REQUEST_LIMIT_EXCEEDED" && strings.Contains(message, "Concurrent"), code == "SERVER_UNAVAILABLE":
+	case code == "REQUEST_LIMIT_EXCEEDED" && strings.Contains(message, "Concurrent"):
 		return KindConcurrentLimit
 	case code == "REQUEST_LIMIT_EXCEEDED":
 		return KindDailyLimit
-	case code == "QUERY_TIMEOUT", code == "UNABLE_TO_LOCK_ROW", status == http.StatusTooManyRequests, status == 420, status >= 500:
+	case code == "QUERY_TIMEOUT", code == "UNABLE_TO_LOCK_ROW", code == codeCursorGone, code == "SERVER_UNAVAILABLE":
+		return KindTransient
+	case status == http.StatusGone, code == "UNSUPPORTED_API_VERSION":
+		return KindVersionRetired
+	case transientStatus(status):
 		return KindTransient
 	case status == http.StatusUnauthorized, code == "API_DISABLED_FOR_ORG", code == "API_CURRENTLY_DISABLED":
 		return KindAuth
-	case status == http.StatusGone, code == "UNSUPPORTED_API_VERSION":
-		return KindVersionRetired
 	case status == http.StatusForbidden, code == "INSUFFICIENT_ACCESS", code == "INVALID_TYPE":
 		return KindPermission
-	case status/100 == 3:
-		return KindMalformed
-	case code == "":
+	case code == "": // redirects too
 		return KindMalformed
 	}
 	return KindBadQuery
@@ -183,31 +205,4 @@ func (b *capped) Read(p []byte) (int, error) {
 		return 0, errTooLarge
 	}
 	return n, err
-}
-
-func isTimeout(err error) bool {
-	var ne net.Error
-	return errors.As(err, &ne) && ne.Timeout()
-}
-
-func asError[T error](err error, into *T) bool { return errors.As(err, into) }
-
-func isTLS(err error) bool { return tlsReason(err) != "" }
-
-func tlsReason(err error) string {
-	var verify *tls.CertificateVerificationError
-	var host x509.HostnameError
-	var authority x509.UnknownAuthorityError
-	var record tls.RecordHeaderError
-	switch {
-	case errors.As(err, &host):
-		return "it was made for another name"
-	case errors.As(err, &authority):
-		return "nobody known has signed it"
-	case errors.As(err, &verify):
-		return "it does not verify"
-	case errors.As(err, &record):
-		return "the other side does not speak TLS"
-	}
-	return ""
 }

@@ -1,0 +1,60 @@
+package sfclient
+
+import (
+	"context"
+	"time"
+
+	"github.com/simpleforce/simpleforce"
+
+	"latchd/latch"
+)
+
+// stampForm is a date and time as SOQL reads it.
+const stampForm = "2006-01-02T15:04:05Z"
+
+// PullChanges hands over the accounts that changed at or after since: created,
+// edited, undeleted, deleted, or merged away, then with the survivor. The caller
+// has subtracted an overlap, since stamps precede commits. Changes that fit one
+// page cost one call.
+func (c *Client) PullChanges(ctx context.Context, since time.Time, yield func([]latch.AccountChange) error) (Pulled, error) {
+	const op = "pulling changed accounts"
+	soql := "SELECT Id, IsDeleted, MasterRecordId FROM Account WHERE SystemModstamp >= " + since.UTC().Format(stampForm)
+	return c.pages(ctx, op, "queryAll", c.queryAll(soql), func(rows []simpleforce.SObject) error {
+		changes := make([]latch.AccountChange, len(rows))
+		for i, row := range rows {
+			var err error
+			if changes[i], err = changeOf(op, row); err != nil {
+				return err
+			}
+		}
+		return yield(changes)
+	})
+}
+
+// changeOf reads what became of an account. Merged accounts are deleted ones
+// that name their survivor as MasterRecordId.
+func changeOf(op string, row simpleforce.SObject) (latch.AccountChange, error) {
+	id, err := accountOf(op, row)
+	if err != nil {
+		return latch.AccountChange{}, err
+	}
+	deleted, ok := row["IsDeleted"].(bool)
+	if !ok {
+		return latch.AccountChange{}, malformed(op, "a row does not say whether it is deleted")
+	}
+	master, ok := field(row, "MasterRecordId")
+	if !ok {
+		return latch.AccountChange{}, malformed(op, "a row does not say whether it was merged")
+	}
+	change := latch.AccountChange{Account: id, State: latch.AccountKnown}
+	if deleted {
+		change.State = latch.AccountDeleted
+		if master != "" {
+			change.State = latch.AccountMerged
+			if change.Survivor, err = latch.ParseAccountID(master); err != nil {
+				return change, malformed(op, "a merged row names a survivor that is no Account id")
+			}
+		}
+	}
+	return change, nil
+}

@@ -1,0 +1,43 @@
+package sfclient
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"go.uber.org/zap"
+
+	"latchd/latch"
+)
+
+// A reading is tried at most so often; between the tries it waits from half a
+// second on, doubling, or as long as Salesforce asks for, a minute at most.
+const (
+	maxTries  = 3
+	waitFirst = 500 * time.Millisecond
+	waitMax   = time.Minute
+)
+
+// retry repeats once where that may help. Everything this package asks is a
+// reading, so that a repeated call does no harm; a sign-in is one too.
+func (c *Client) retry(ctx context.Context, op string, once func() *Error) *Error {
+	for try := 1; ; try++ {
+		err := once()
+		if err == nil || !err.retryable() || try == maxTries {
+			return err
+		}
+		wait := waitFirst<<(try-1) + rand.N(waitFirst)
+		if err.RetryAfter > 0 {
+			wait = min(err.RetryAfter, waitMax)
+		}
+		c.log.Info("a call to Salesforce is tried again",
+			zap.String("event", latch.EventRetry), zap.String("call", op), zap.Int("try", try), zap.Error(err), zap.Duration("in", wait))
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return networkError(ctx, op, ctx.Err())
+		}
+	}
+}
