@@ -126,10 +126,17 @@ func changed(done []latch.Request, refused map[string]string) Changed {
 	return Changed{done, refused}
 }
 
+// importTime is how long the body of an import may take.
+const importTime = 5 * time.Minute
+
 // importFile takes a file of requests as its body.
 func (s *Server) importFile(w http.ResponseWriter, r *http.Request) (any, error) {
 	p := &params{r: r}
 	o := syncer.ImportOptions{Name: p.text("name"), Force: p.text("force") == "true", Again: p.text("again") == "true", By: caller(r)}
+	// One that never ends may not hold its place for ever.
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(importTime)) // in process there is none to set
+	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
 	return s.sync.Import(r.Context(), o, http.MaxBytesReader(w, r.Body, maxImport))
 }
 

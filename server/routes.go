@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
+
+	"go.uber.org/zap"
 
 	"latchd/latch"
 )
@@ -50,7 +53,26 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, &usageError{fmt.Sprintf("no such call: %s %s", r.Method, r.URL.Path)})
 	})
-	return mux
+	return s.recovered(mux)
+}
+
+// recovered keeps a fault in a call to that call, and tells of it.
+func (s *Server) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			p := recover()
+			switch {
+			case p == nil:
+			case p == http.ErrAbortHandler:
+				panic(p) // a copy that broke off, on purpose
+			default:
+				s.log.Error("a call panicked; please report it", zap.String("event", latch.EventSocketError), zap.String("call", r.Method+" "+r.URL.Path),
+					zap.String("panic", fmt.Sprintf("%T", p)), zap.ByteString("stack", debug.Stack()))
+				writeError(w, errors.New("a fault in latchd itself; its log has it"))
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Page is one page of a list; Next is empty at its end, else what to give as

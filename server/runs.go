@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"latchd/latch"
@@ -63,46 +63,68 @@ func (s *Server) startRun(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, &usageError{"kind is none of sync, arrival, plan"}
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	out := &runStream{w: w}
+	out := newRunStream(w)
 	rep, err := s.sync.Run(r.Context(), syncer.Order{Kind: body.Kind, Trigger: body.Trigger, DryRun: body.DryRun, By: caller(r), Progress: out.progress})
+	last := RunLine{Report: &rep}
 	if err != nil {
 		e, _ := asError(err)
-		out.last(RunLine{Error: e})
-		return nil, nil
+		last = RunLine{Error: e}
 	}
-	out.last(RunLine{Report: &rep})
+	out.end(last)
 	return nil, nil
 }
 
-// runStream writes lines as they come, and none behind the last.
+// lineTime is how long a caller may take to read a line. A run never waits for
+// one.
+const lineTime = 10 * time.Second
+
+// runStream tells a caller how a run goes. The run only leaves its latest
+// progress; a goroutine of the call writes it, so that a caller who does not
+// read holds up nobody but himself.
 type runStream struct {
-	mu    sync.Mutex
-	w     http.ResponseWriter
-	phase string
-	told  time.Time
-	ended bool
+	w      http.ResponseWriter
+	latest atomic.Pointer[syncer.Progress]
+	news   chan struct{}
+	over   chan struct{} // the run has ended
+	done   chan struct{} // so has the writing of progress
+}
+
+func newRunStream(w http.ResponseWriter) *runStream {
+	o := &runStream{w: w, news: make(chan struct{}, 1), over: make(chan struct{}), done: make(chan struct{})}
+	go func() {
+		defer close(o.done)
+		for range o.news {
+			if p := o.latest.Swap(nil); p != nil {
+				o.line(RunLine{Progress: p})
+			}
+			select {
+			case <-time.After(progressEvery):
+			case <-o.over:
+			}
+		}
+	}()
+	return o
 }
 
 func (o *runStream) progress(p syncer.Progress) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	now := time.Now()
-	if o.ended || p.Phase == o.phase && now.Sub(o.told) < progressEvery {
-		return
+	o.latest.Store(&p)
+	select {
+	case o.news <- struct{}{}:
+	default:
 	}
-	o.phase, o.told = p.Phase, now
-	o.line(RunLine{Progress: &p})
 }
 
-func (o *runStream) last(l RunLine) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.ended = true
+// end writes the last line. The run is over, so nobody calls progress any more.
+func (o *runStream) end(l RunLine) {
+	close(o.over)
+	close(o.news)
+	<-o.done
 	o.line(l)
 }
 
 func (o *runStream) line(l RunLine) {
-	_ = json.NewEncoder(o.w).Encode(l) // a caller that is gone does not stop the run
+	_ = http.NewResponseController(o.w).SetWriteDeadline(time.Now().Add(lineTime)) // in process there is none to set
+	_ = json.NewEncoder(o.w).Encode(l)                                             // a caller that is gone does not stop the run
 	if f, ok := o.w.(http.Flusher); ok {
 		f.Flush()
 	}

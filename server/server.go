@@ -27,18 +27,14 @@ type Options struct {
 	Store   *state.Store
 	Logger  *zap.Logger // nil = none
 	Version string
-	// Interval is the time between scheduled runs, for judging health; 0 = no
-	// schedule is known.
-	Interval time.Duration
 }
 
 // Server answers the operator's API.
 type Server struct {
-	sync     *syncer.Syncer
-	store    *state.Store
-	log      *zap.Logger
-	version  string
-	interval time.Duration
+	sync    *syncer.Syncer
+	store   *state.Store
+	log     *zap.Logger
+	version string
 }
 
 // Bounds of what is taken in.
@@ -51,7 +47,7 @@ const (
 
 // New makes a server; nothing listens before Serve.
 func New(o Options) *Server {
-	s := &Server{sync: o.Syncer, store: o.Store, log: o.Logger, version: o.Version, interval: o.Interval}
+	s := &Server{sync: o.Syncer, store: o.Store, log: o.Logger, version: o.Version}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}

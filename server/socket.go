@@ -34,8 +34,11 @@ func (e *InUseError) Hint() string {
 // Listen binds the unix socket, mode 0660. A socket that a dead process left is
 // removed, but only after asking whether somebody answers there.
 func Listen(ctx context.Context, path string) (net.Listener, error) {
-	if Answers(ctx, path) {
+	switch there, err := Answers(ctx, path); {
+	case there:
 		return nil, &InUseError{path}
+	case err != nil:
+		return nil, err
 	}
 	info, err := os.Lstat(path)
 	switch {
@@ -59,15 +62,34 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 	return l, nil
 }
 
-// Answers reports whether somebody answers on the socket.
-func Answers(ctx context.Context, path string) bool {
+// Answers reports whether somebody answers on the socket. Only a socket that is
+// not there, or refuses, is a dead one; an error says that it cannot be told, or
+// that this user may not ask.
+func Answers(ctx context.Context, path string) (bool, error) {
 	d := net.Dialer{Timeout: 2 * time.Second}
 	c, err := d.DialContext(ctx, "unix", path)
-	if err != nil {
-		return false
+	switch {
+	case err == nil:
+		c.Close()
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOTSOCK), errors.Is(err, unix.ENOTDIR):
+		return false, nil
+	case errors.Is(err, fs.ErrPermission):
+		return false, &AccessError{path}
 	}
-	c.Close()
-	return true
+	return false, fmt.Errorf("asking on the socket %s: %w", path, err)
+}
+
+// AccessError means that this user may not use the socket.
+type AccessError struct{ Path string }
+
+func (e *AccessError) Error() string {
+	return fmt.Sprintf("you may not use the socket %s", e.Path)
+}
+
+// Hint is what the operator can do.
+func (e *AccessError) Hint() string {
+	return "run it as root, or as a member of the group that owns the socket (latchd)"
 }
 
 type peerKey struct{}

@@ -15,10 +15,10 @@ type judgement func(ctx context.Context, digest, by string) (state.ApproveResult
 
 // Health is progress, not that the process lives: these are its bounds.
 const (
-	healthIntervals = 3              // a complete run in so many intervals
+	healthMissed    = 3              // so many times of the schedule since the last complete run
 	healthUnplanned = 24 * time.Hour // where no schedule is known
 	healthFailures  = 3              // so many failed runs in a row
-	healthPending   = time.Hour      // the oldest request that nothing holds
+	healthPending   = time.Hour      // the oldest pending request
 )
 
 // Status is how latchd is.
@@ -65,7 +65,14 @@ func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 		do   func() error
 	}{
 		{"requests", func() (err error) { st.Requests, err = s.store.CountRequests(ctx); return err }},
-		{"oldest request", func() (err error) { st.OldestPending, err = s.store.OldestPending(ctx); return err }},
+		{"oldest request", func() error {
+			// Those that wait or are held have a reason to be old.
+			page, _, err := s.store.Requests(ctx, state.RequestFilter{States: []latch.State{latch.Pending}}, "", 1)
+			if len(page) > 0 {
+				st.OldestPending = page[0].AcceptedAt
+			}
+			return err
+		}},
 		{"what is held", func() (err error) { st.HeldDigest, st.Held, err = s.store.HeldDigest(ctx); return err }},
 		{"index", func() error {
 			info, err := s.store.IndexInfo(ctx)
@@ -123,21 +130,17 @@ func (s *Server) lastRuns(ctx context.Context, st *Status) error {
 
 func (s *Server) judgeHealth(st *Status, now time.Time) {
 	say := func(format string, args ...any) { st.Problems = append(st.Problems, fmt.Sprintf(format, args...)) }
-	bound := healthUnplanned
-	if s.interval > 0 {
-		bound = healthIntervals * s.interval
-	}
 	if st.LastComplete.IsZero() {
 		say("no run is complete yet")
-	} else if age := now.Sub(st.LastComplete); age > bound {
-		say("the last complete run ended %s ago, more than %s", age.Round(time.Second), bound)
+	} else if due := s.sync.Due(st.LastComplete, healthMissed, healthUnplanned); now.After(due) {
+		say("the last complete run ended %s ago; %d more were due since", now.Sub(st.LastComplete).Round(time.Second), healthMissed)
 	}
 	if st.FailuresInARow >= healthFailures {
 		say("%d runs in a row failed; the last: %s", st.FailuresInARow, st.LastError)
 	}
 	if !st.OldestPending.IsZero() {
 		if age := now.Sub(st.OldestPending); age > healthPending {
-			say("the oldest open request is %s old", age.Round(time.Second))
+			say("the oldest pending request is %s old", age.Round(time.Second))
 		}
 	}
 	if err := s.store.Broken(); err != nil {

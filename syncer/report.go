@@ -49,7 +49,7 @@ func (r *run) report(ctx context.Context, err error) Report {
 	if r.rec.Held > 0 {
 		plan.Digest = r.rec.Digest
 	}
-	return Report{Run: r.rec, Plan: plan}
+	return Report{Run: r.rec, Plan: plan, Hint: Hint(err)}
 }
 
 // summarise completes the run's record and makes it durable.

@@ -144,6 +144,22 @@ func (s *Syncer) Status() LoopStatus {
 	return st
 }
 
+// Due is when n more scheduled runs were due after last, and unplanned later
+// where there is no schedule.
+func (s *Syncer) Due(last time.Time, n int, unplanned time.Duration) time.Time {
+	sch := s.settings().Sync
+	if sch == nil {
+		return last.Add(unplanned)
+	}
+	at := last
+	for range n {
+		if at = sch.Next(at); at.IsZero() {
+			return last.Add(unplanned)
+		}
+	}
+	return at.Add(time.Minute) // a run takes a while
+}
+
 // Run has a run made that begins after the asking and waits for its end. Loop
 // must be running. The error is non-nil only when there was no run: the loop is
 // stopping, or ctx ended first. A run that failed is a Report.

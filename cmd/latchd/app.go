@@ -62,6 +62,10 @@ func (a *app) configPath() string {
 func (a *app) load() (*config.Config, error) {
 	path := a.configPath()
 	cfg, err := config.Load(path, a.environ)
+	var problems config.Problems
+	if err != nil && !errors.As(err, &problems) {
+		return nil, &usageError{message: err.Error()}
+	}
 	if err != nil && path == "" {
 		return nil, fmt.Errorf("there is no configuration file %s, and the environment does not hold all that is needed:\n%w", config.DefaultPath, err)
 	}
@@ -104,21 +108,36 @@ environment (docs/configuration.md).
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err.Error(), "see " + cmd.CommandPath() + " --help"}
 	})
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		switch a.output {
-		case "table", "json", "ndjson", "csv":
-			return nil
+		case "csv":
+			if _, ok := cmd.Annotations[lists]; !ok {
+				return usage("%s prints one record and no list: --output json, not csv", cmd.CommandPath())
+			}
+		case "table", "json", "ndjson":
+		default:
+			return usage("--output is none of table, json, ndjson, csv")
 		}
-		return usage("--output is none of table, json, ndjson, csv")
+		return nil
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetHelpCommand(newHelpCommand())
 	root.AddCommand(
 		newConfigCommand(a), newRequestCommand(a), newPlanCommand(a), newApproveCommand(a), newRejectCommand(a),
 		newMappingCommand(a), newHistoryCommand(a), newRunsCommand(a), newStatusCommand(a), newBackupCommand(a),
 		newSandboxCommand(a), newDemoCommand(), newVersionCommand(a),
 	)
 	return root
+}
+
+// lists marks a command that prints records, so that they have a form as CSV.
+const lists = "lists"
+
+// listed marks a command so.
+func listed(cmd *cobra.Command) *cobra.Command {
+	cmd.Annotations = map[string]string{lists: ""}
+	return cmd
 }
 
 // noArgs refuses words behind a command; on the root they are a command that
@@ -164,6 +183,20 @@ func exactly(n int, what string) cobra.PositionalArgs {
 			return &usageError{fmt.Sprintf("%s wants %s", cmd.CommandPath(), what), "see " + cmd.CommandPath() + " --help"}
 		}
 		return nil
+	}
+}
+
+// newHelpCommand is cobra's, but for an unknown command being wrong usage.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Tell about a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			of, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(cmd.Root(), strings.Join(args, " "))
+			}
+			return of.Help()
+		},
 	}
 }
 

@@ -26,7 +26,7 @@ func (a *app) checkConfig(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range cfg.Warnings() {
+	for _, w := range warnings(cfg) {
 		fmt.Fprintf(a.err, "warning: %s\n", w)
 	}
 	if _, err := newClients(cfg, nil); err != nil {

@@ -38,7 +38,7 @@ customers on loopback, imports a CSV of requests, runs, shows what the guard hol
 approves it, runs again, and compares every outcome with the expected one. Each
 step is this very program with a configuration file, as you would call it. Takes
 some seconds and touches nothing outside a temporary folder.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runDemo(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},

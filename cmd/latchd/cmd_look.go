@@ -18,7 +18,7 @@ func mappingRow(m latch.Mapping) []string {
 
 func newMappingCommand(a *app) *cobra.Command {
 	list := func(use, short string) *cobra.Command {
-		return &cobra.Command{
+		return listed(&cobra.Command{
 			Use: use, Short: short, Args: noArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				if use == "export" && a.output == "table" {
@@ -32,7 +32,7 @@ func newMappingCommand(a *app) *cobra.Command {
 					return l.end("no customer is latched, as far as is known here")
 				})
 			},
-		}
+		})
 	}
 	show := &cobra.Command{
 		Use: "show CUSTOMER", Short: "Show what one customer is latched to", Args: exactly(1, "a customer"),
@@ -89,7 +89,7 @@ func newHistoryCommand(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&run, "run", "", "of this run")
 	cmd.Flags().StringVar(&kind, "kind", "", "an outcome, or accepted, observed, held, approved, unanswered")
 	cmd.Flags().StringVar(&since, "since", "", "since a time, a date, or an age such as 24h")
-	return cmd
+	return listed(cmd)
 }
 
 var runHeader = []string{"id", "trigger", "started", "result", "outcomes", "held", "calls", "detail"}
@@ -130,5 +130,5 @@ func newRunsCommand(a *app) *cobra.Command {
 			return l.end("no run yet")
 		})
 	}
-	return cmd
+	return listed(cmd)
 }

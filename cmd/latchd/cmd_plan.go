@@ -35,15 +35,21 @@ With --exit-code the status is 10 when there is something.`,
 				} else {
 					err = a.printPlan(rep)
 				}
-				if err == nil && exitCode && !rep.Plan.Empty() {
-					err = status(exitChanges)
+				switch {
+				case err != nil:
+					return err
+				case rep.Run.Result != latch.RunDone:
+					fmt.Fprintf(a.err, "latchd: the plan is not whole: %s\n", rep.Run.Error)
+					return exit(runStatus(rep.Run))
+				case exitCode && !rep.Plan.Empty():
+					return status(exitChanges)
 				}
-				return err
+				return nil
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "end with 10 when there is something to do or held")
-	return cmd
+	return listed(cmd)
 }
 
 func (a *app) planFailed(rep *syncer.Report) error {

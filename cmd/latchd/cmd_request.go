@@ -221,7 +221,7 @@ func newRequestList(a *app) *cobra.Command {
 		},
 	}
 	f.flags(cmd)
-	return cmd
+	return listed(cmd)
 }
 
 func newRequestShow(a *app) *cobra.Command {
@@ -308,7 +308,7 @@ func newRequestChange(a *app, verb, short, done string) *cobra.Command {
 	}
 	f.flags(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask before a change by filters")
-	return cmd
+	return listed(cmd)
 }
 
 // picked finds the requests that the filters mean and asks a person.

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -41,20 +40,22 @@ func (a *app) daemon(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	listener, err := server.Listen(ctx, cfg.Server.Socket)
-	if err != nil {
-		return err
-	}
-	defer listener.Close()
+	// The state's lock first: of two daemons only the one that has it may touch
+	// the socket.
 	store, err := a.openState(ctx, cfg.State.Path, cfg.State.KeepHistory)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	log.Info("the state is open", zap.String("event", latch.EventStateOpened), zap.String("path", store.Path()))
+	listener, err := server.Listen(ctx, cfg.Server.Socket)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
 
 	s := syncer.New(syncer.Options{Store: store, Salesforce: c.sf, StaxBill: c.sb, Settings: settingsOf(cfg), Logger: log, Hook: a.hook()})
-	srv := server.New(server.Options{Syncer: s, Store: store, Logger: log, Version: versionText(), Interval: intervalOf(cfg, time.Now())})
+	srv := server.New(server.Options{Syncer: s, Store: store, Logger: log, Version: versionText()})
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -118,6 +119,7 @@ func needRestart(old, now *config.Config) []string {
 		{"staxbill.api_key", old.StaxBill.APIKey != now.StaxBill.APIKey},
 		{"staxbill.max_requests_per_minute", old.StaxBill.MaxRequestsPerMinute != now.StaxBill.MaxRequestsPerMinute},
 		{"staxbill.daily_reserve_percent", old.StaxBill.DailyReservePercent != now.StaxBill.DailyReservePercent},
+		{"staxbill.concurrency", old.StaxBill.Concurrency != now.StaxBill.Concurrency},
 		{"state", old.State != now.State},
 		{"server.socket", old.Server.Socket != now.Server.Socket},
 		{"log.format", old.Log.Format != now.Log.Format},

@@ -156,7 +156,7 @@ func TestDaemon(t *testing.T) {
 		t.Errorf("%d %v %s", code, err, out)
 	}
 	// A second daemon is refused; a process without the socket is told who holds the state.
-	if _, errs, code := e.latchd(); code != exitFailed || !strings.Contains(errs, "another latchd answers") {
+	if _, errs, code := e.latchd(); code != exitTryLater || !strings.Contains(errs, "in use by another process: pid") {
 		t.Errorf("a second daemon: %d %s", code, errs)
 	}
 	_, errs, code := e.latchdWith([]string{"LATCHD_SERVER_SOCKET=" + filepath.Join(e.dir, "other")}, "request", "list")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -73,6 +74,9 @@ func (a *app) finish(err error) int {
 		return exitDone
 	case errors.As(err, &done):
 		return int(done)
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(a.err, "latchd: stopped on request; what was accepted is kept, and what was under way is settled by the next run")
+		return exitFailed
 	}
 	fmt.Fprintf(a.err, "latchd: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nlatchd: "))
 	if hint := hintOf(err); hint != "" {

@@ -124,6 +124,9 @@ func (a *app) printRun(rep *syncer.Report) {
 	fmt.Fprintf(w, "%s: %s in %s\n", what, resultWords(r.Result), r.FinishedAt.Sub(r.StartedAt).Round(10_000_000))
 	if r.Error != "" {
 		fmt.Fprintf(w, "  %s\n", r.Error)
+		if rep.Hint != "" {
+			fmt.Fprintf(w, "  → %s\n", rep.Hint)
+		}
 	}
 	kind := "changes"
 	if r.Full {
@@ -161,9 +164,12 @@ func (a *app) printRun(rep *syncer.Report) {
 		}
 	}
 	if needs > 0 && !r.DryRun {
-		fmt.Fprintf(w, "  to do      %s: latchd request list --state done --outcome conflict,no-account,no-customer,rejected,gave-up\n", plural(needs, "request")+" for a person")
+		fmt.Fprintf(w, "  to do      %s for a person: %s\n", plural(needs, "request"), listForPerson)
 	}
 }
+
+// listForPerson shows what a person has to look at.
+const listForPerson = "latchd request list --outcome conflict,no-account,no-customer,rejected,gave-up"
 
 func resultWords(r latch.Result) string {
 	switch r {

@@ -49,8 +49,13 @@ func (a *app) connect(ctx context.Context, n need) (*reach, error) {
 		// broken configuration as far as they can.
 		path, socket = config.Peek(a.configPath(), a.environ)
 	}
-	if socket != "" && server.Answers(ctx, socket) {
-		return overSocket(socket), nil
+	if socket != "" {
+		switch there, err := server.Answers(ctx, socket); {
+		case there:
+			return overSocket(socket), nil
+		case err != nil:
+			return nil, err
+		}
 	}
 	if n.services && cfgErr != nil {
 		return nil, cfgErr
@@ -94,14 +99,12 @@ func (a *app) inProcess(ctx context.Context, cfg *config.Config, store *state.St
 		}
 		opts.Salesforce, opts.StaxBill = c.sf, c.sb
 	}
-	var interval time.Duration
 	if cfg != nil {
 		opts.Settings = settingsOf(cfg)
-		interval = intervalOf(cfg, time.Now())
 	}
 	opts.Settings.OneShot = true
 	s := syncer.New(opts)
-	h := server.New(server.Options{Syncer: s, Store: store, Logger: log, Version: versionText(), Interval: interval}).Handler()
+	h := server.New(server.Options{Syncer: s, Store: store, Logger: log, Version: versionText()}).Handler()
 
 	loop, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
@@ -117,12 +120,6 @@ func (a *app) inProcess(ctx context.Context, cfg *config.Config, store *state.St
 			return err
 		},
 	}, nil
-}
-
-func intervalOf(cfg *config.Config, now time.Time) time.Duration {
-	s := cfg.Schedule.SyncSchedule()
-	first := s.Next(now)
-	return s.Next(first).Sub(first)
 }
 
 func overSocket(path string) *reach {

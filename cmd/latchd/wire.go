@@ -112,9 +112,32 @@ func (a *app) openState(ctx context.Context, path string, keep time.Duration) (*
 }
 
 func warn(log *zap.Logger, c *config.Config) {
-	for _, w := range c.Warnings() {
-		log.Warn(w.String(), zap.String("event", latch.EventConfigWarning))
+	for _, w := range warnings(c) {
+		log.Warn(w, zap.String("event", latch.EventConfigWarning))
 	}
+}
+
+// warnings are what works and is unwise, and what is set and has no effect in
+// this version: nobody may trust a webhook that never fires.
+func warnings(c *config.Config) []string {
+	var out []string
+	for _, w := range c.Warnings() {
+		out = append(out, w.String())
+	}
+	for _, s := range []struct {
+		name string
+		set  bool
+	}{
+		{"salesforce.request_field", c.Salesforce.RequestField != ""},
+		{"server.listen", c.Server.Listen != ""},
+		{"notify.heartbeat_url", c.Notify.HeartbeatURL != ""},
+		{"notify.webhook_url", c.Notify.WebhookURL != ""},
+	} {
+		if s.set {
+			out = append(out, s.name+": is set and has no effect in this version of latchd")
+		}
+	}
+	return out
 }
 
 // stateMissing reports whether there is no state file yet.
