@@ -50,7 +50,16 @@ func isAbsolute(s string) string {
 	return ""
 }
 
-func isFolder(s string) string { return isAbsolute(s) }
+// maxSocket is the longest path of a unix socket, in bytes (unix(7): sun_path
+// has 108, one of them for the zero at its end).
+const maxSocket = 107
+
+func isSocket(s string) string {
+	if len(s) > maxSocket {
+		return fmt.Sprintf("must be a path of at most %d bytes, which is all that a unix socket can have", maxSocket)
+	}
+	return isAbsolute(s)
+}
 
 func isZone(s string) string {
 	if _, err := time.LoadLocation(s); err != nil || s == "Local" {
@@ -85,7 +94,7 @@ func isFieldName(s string) string {
 func isURL(s string) string {
 	u, err := url.Parse(s)
 	switch {
-	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+	case err != nil || u.Hostname() == "" || !validPort(u) || u.Scheme != "https" && u.Scheme != "http":
 		return "must be an address such as https://example.com"
 	case u.User != nil:
 		return "must not carry a user or password"
@@ -95,6 +104,14 @@ func isURL(s string) string {
 		return "must begin with https:// (plain http:// is taken for 127.0.0.1, [::1] and localhost alone)"
 	}
 	return ""
+}
+
+func validPort(u *url.URL) bool {
+	if u.Port() == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	n, err := strconv.Atoi(u.Port())
+	return err == nil && n >= 1 && n <= 65535
 }
 
 // isNotifyURL is like isURL, and may carry a query: receivers put their token there.
@@ -112,7 +129,7 @@ func isLoginURL(s string) string {
 		return msg
 	}
 	u, _ := url.Parse(s)
-	host := strings.ToLower(u.Hostname())
+	host := hostOf(u)
 	switch {
 	case strings.HasSuffix(host, ".lightning.force.com"), strings.HasSuffix(host, ".salesforce-setup.com"):
 		return "is a page of the user interface; the My Domain address ends in .my.salesforce.com"
@@ -120,6 +137,11 @@ func isLoginURL(s string) string {
 		return "must be the address alone, without a path"
 	}
 	return ""
+}
+
+// hostOf is the host in small letters, without the dot of a full domain name.
+func hostOf(u *url.URL) string {
+	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
 }
 
 func loopback(host string) bool {
@@ -194,7 +216,7 @@ func (c *Config) auth(say, warn func(path, message string), need func(string, bo
 	switch a.Flow {
 	case "client_credentials":
 		need("salesforce.auth.client_secret", a.ClientSecret.IsZero(), "the consumer secret of the External Client App")
-		if err == nil && slices.Contains([]string{"login.salesforce.com", "test.salesforce.com"}, strings.ToLower(u.Hostname())) {
+		if err == nil && slices.Contains([]string{"login.salesforce.com", "test.salesforce.com"}, hostOf(u)) {
 			say("salesforce.login_url", "refuses the client credentials flow: give the My Domain address, https://NAME.my.salesforce.com")
 		}
 	case "jwt_bearer":

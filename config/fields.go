@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // field is one setting. The table of fields is the one source for reading the
@@ -43,7 +44,7 @@ var fields = []field{
 	{"schedule.full", func(c *Config) any { return &c.Schedule.Full }, "0 3 * * 0", nil, "When a run pulls and surveys in full. One that was missed is caught up."},
 	{"schedule.timezone", func(c *Config) any { return &c.Schedule.Timezone }, "UTC", isZone, "The time zone of both, such as Europe/Berlin."},
 
-	{"requests.drop_folder", func(c *Config) any { return &c.Requests.DropFolder }, "", isFolder, "A folder from which files of requests are taken. Empty: none."},
+	{"requests.drop_folder", func(c *Config) any { return &c.Requests.DropFolder }, "", isAbsolute, "A folder from which files of requests are taken. Empty: none."},
 	{"requests.wait_for_account", func(c *Config) any { return &c.Requests.WaitForAccount }, "0s", within(0, 30*24*time.Hour), "How long a request waits for an account that is not there yet."},
 	{"requests.max_attempts", func(c *Config) any { return &c.Requests.MaxAttempts }, "10", between(1, 1000), "After this many failed attempts a request is given up and shown."},
 	{"requests.follow_merges", func(c *Config) any { return &c.Requests.FollowMerges }, "false", nil, "Latch to the surviving account when the one asked for was merged away. The guard counts it."},
@@ -59,7 +60,7 @@ var fields = []field{
 	{"state.path", func(c *Config) any { return &c.State.Path }, "/var/lib/latchd/latchd.db", isAbsolute, "The state file. Its folder must exist, on a local disk."},
 	{"state.keep_history", func(c *Config) any { return &c.State.KeepHistory }, "8760h", within(24*time.Hour, 100*8760*time.Hour), "How long history and finished requests are kept."},
 
-	{"server.socket", func(c *Config) any { return &c.Server.Socket }, "/run/latchd/latchd.sock", isAbsolute, "The unix socket for latchd's own commands; mode 0660."},
+	{"server.socket", func(c *Config) any { return &c.Server.Socket }, "/run/latchd/latchd.sock", isSocket, "The unix socket for latchd's own commands; mode 0660."},
 	{"server.listen", func(c *Config) any { return &c.Server.Listen }, "", isListen, "An address for the HTTP endpoints, such as 127.0.0.1:8711. Empty: no TCP."},
 	{"server.wait", func(c *Config) any { return &c.Server.Wait }, "10s", within(0, 5*time.Minute), "How long the Latch endpoint waits for the outcome."},
 	{"server.tls.cert_file", func(c *Config) any { return &c.Server.TLS.CertFile }, "", isAbsolute, "The certificate (PEM) of the HTTP endpoints."},
@@ -126,10 +127,16 @@ func (f *field) kind() string {
 func (f *field) set(c *Config, text string) (message string) {
 	switch p := f.at(c).(type) {
 	case *string:
+		if text == "" && f.def != "" {
+			return "must not be empty: give a value, or leave the setting out for its default"
+		}
+		if strings.ContainsFunc(text, unicode.IsControl) {
+			return "has a line break or another control character in it"
+		}
 		*p = text
 	case *int:
 		n, err := strconv.Atoi(text)
-		if err != nil {
+		if err != nil || strconv.Itoa(n) != text { // 0600 and 1_000 mean other numbers to other readers
 			return "wants " + f.kind()
 		}
 		*p = n
@@ -149,7 +156,7 @@ func (f *field) set(c *Config, text string) (message string) {
 		}
 		*p = d
 	case *Secret:
-		*p = Secret{text}
+		*p = NewSecret(text)
 	}
 	if f.check != nil && text != "" {
 		return f.check(text)

@@ -9,9 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
 
@@ -46,7 +44,9 @@ func Load(path string, environ []string) (*Config, error) {
 		l.file(data)
 	}
 	l.environment()
-	l.cfg.whole(l.sayAt, l.warnAt)
+	if !l.unread {
+		l.cfg.whole(l.sayAt, l.warnAt)
+	}
 	if len(l.problems) > 0 {
 		return nil, l.problems.sorted()
 	}
@@ -60,7 +60,7 @@ func Peek(path string, environ []string) (statePath, socket string) {
 	l := newLoader(path, environ)
 	if path != "" {
 		if data, err := readFile(path); err == nil {
-			l.file(data)
+			l.peek(data)
 		}
 	}
 	l.environment()
@@ -90,6 +90,7 @@ type loader struct {
 	at       map[string]spot // where each setting of the file stands
 	fromEnv  map[string]bool
 	bad      map[string]bool // settings with a problem already; the whole is not judged by them
+	unread   bool            // the file is no configuration at all: nothing is known to be missing
 	problems Problems
 	warnings Problems
 }
@@ -115,7 +116,7 @@ func (l *loader) say(p spot, field, message string) {
 }
 
 // sayAt files a problem where the setting stands, or, where it stands nowhere,
-// at the nearest section above it.
+// at the nearest section above it, or at the top.
 func (l *loader) sayAt(path, message string) {
 	if l.bad[path] {
 		return
@@ -132,7 +133,7 @@ func (l *loader) problemAt(path, message string) Problem {
 	if l.fromEnv[path] || l.path == "" {
 		return Problem{Field: variable(path), Message: message}
 	}
-	p := Problem{File: l.path, Field: path, Message: message}
+	p := Problem{File: l.path, Line: 1, Column: 1, Field: path, Message: message}
 	for up := path; up != ""; up = parent(up) {
 		if at, ok := l.at[up]; ok {
 			p.Line, p.Column = at.line, at.column
@@ -143,87 +144,33 @@ func (l *loader) problemAt(path, message string) Problem {
 }
 
 func (l *loader) file(data []byte) {
+	before := len(l.problems)
+	body := l.body(data)
+	l.unread = len(l.problems) > before
+	if body != nil {
+		l.section("", body)
+	}
+}
+
+// body gives the mapping that the file is, or nil.
+func (l *loader) body(data []byte) ast.Node {
 	top := spot{1, 1}
 	switch {
 	case len(data) > maxFile:
 		l.say(top, "", fmt.Sprintf("is larger than %d KB, which no configuration is", maxFile>>10))
-		return
+		return nil
 	case bytes.HasPrefix(data, []byte{0xff, 0xfe}), bytes.HasPrefix(data, []byte{0xfe, 0xff}):
 		l.say(top, "", "is UTF-16; save it as UTF-8")
-		return
-	case !utf8.Valid(data):
-		l.say(top, "", "is not UTF-8")
-		return
+		return nil
 	}
-	data = bytes.ReplaceAll(bytes.TrimPrefix(data, []byte("\ufeff")), []byte("\r\n"), []byte("\n"))
-	doc, err := parse(data)
-	if err != nil {
-		l.say(where(err), "", "is not YAML: "+plain(err))
-		return
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
+	data = bytes.ReplaceAll(data, []byte("\r"), []byte("\n"))
+	if !utf8.Valid(data) {
+		l.say(notUTF8(data), "", "is not UTF-8 here; save the file as UTF-8")
+		return nil
 	}
-	body := l.onlyDocument(doc)
-	if body == nil {
-		return
-	}
-	l.section("", body, 0)
-}
-
-// parse keeps a panic of the library on odd input from the caller.
-func parse(data []byte) (f *ast.File, err error) {
-	defer func() {
-		if recover() != nil {
-			err = errors.New("it cannot be read")
-		}
-	}()
-	return parser.ParseBytes(data, 0)
-}
-
-func where(err error) spot {
-	var yerr yaml.Error
-	if errors.As(err, &yerr) && yerr.GetToken() != nil && yerr.GetToken().Position != nil {
-		return spot{yerr.GetToken().Position.Line, yerr.GetToken().Position.Column}
-	}
-	return spot{1, 1}
-}
-
-// plain is the library's message without what it quotes from the file.
-func plain(err error) string {
-	var yerr yaml.Error
-	if !errors.As(err, &yerr) {
-		return "it cannot be read"
-	}
-	msg := yerr.GetMessage()
-	for known, words := range syntaxWords {
-		if strings.Contains(msg, known) {
-			return words
-		}
-	}
-	return "something on this line or the one before is out of place (indentation, a colon, a quote)"
-}
-
-// syntaxWords are the messages of the library that say more than a guess, in
-// our words; its own may hold text of the file.
-var syntaxWords = map[string]string{
-	"tab character":                "a tab stands where only spaces may",
-	"could not find end character": "a quote or bracket is not closed",
-	"already defined":              "this name stands twice",
-	"duplicate":                    "this name stands twice",
-	"must be different":            "this name stands twice",
-}
-
-func (l *loader) onlyDocument(f *ast.File) ast.Node {
-	var body ast.Node
-	for _, d := range f.Docs {
-		if d == nil || d.Body == nil {
-			continue
-		}
-		if body != nil {
-			l.say(placeOf(d.Body), "", "is a second document; one file holds one configuration")
-			return nil
-		}
-		body = d.Body
-	}
-	return body
+	return l.document(data)
 }
 
 func placeOf(n ast.Node) spot {
@@ -240,13 +187,10 @@ func tokenPlace(t *token.Token) spot {
 	return spot{t.Position.Line, t.Position.Column}
 }
 
-// maxDepth bounds how deep the file nests; the deepest setting stands at 3.
-const maxDepth = 20
-
 // section reads a mapping of settings and further sections.
-func (l *loader) section(path string, n ast.Node, depth int) {
+func (l *loader) section(path string, n ast.Node) {
 	pairs, ok := l.pairs(path, n)
-	if !ok || depth > maxDepth {
+	if !ok {
 		return
 	}
 	seen := map[string]bool{}
@@ -277,7 +221,7 @@ func (l *loader) section(path string, n ast.Node, depth int) {
 			l.apiKeys(pair.Value)
 		case f == nil:
 			if _, null := pair.Value.(*ast.NullNode); !null && pair.Value != nil {
-				l.section(child, pair.Value, depth+1)
+				l.section(child, pair.Value)
 			}
 		default:
 			l.value(f, pair.Value)
@@ -292,8 +236,6 @@ func (l *loader) pairs(path string, n ast.Node) ([]*ast.MappingValueNode, bool) 
 		return n.Values, true
 	case *ast.MappingValueNode:
 		return []*ast.MappingValueNode{n}, true
-	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
-		l.say(placeOf(n), path, "uses an anchor, alias or tag; write the settings out")
 	case *ast.CommentGroupNode, nil:
 	default:
 		l.say(placeOf(n), path, "wants settings below it, as name: value")

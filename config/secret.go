@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unique"
 
 	"go.uber.org/zap/zapcore"
 )
@@ -19,17 +20,31 @@ const hidden = "[secret]"
 const maxSecret = 64 << 10
 
 // Secret is a value that never shows itself: printed, logged or marshalled it
-// reads [secret]. Only Reveal gives it away.
-type Secret struct{ value string }
+// reads [secret]. Only Reveal gives it away. Two secrets are == when their values
+// are.
+//
+// A handle holds the value, not a string: printing a struct calls no method of
+// its unexported fields, so a string would show there.
+type Secret struct{ value unique.Handle[string] }
 
-// NewSecret wraps a value.
-func NewSecret(value string) Secret { return Secret{value} }
+// NewSecret wraps a value; an empty one is the zero Secret.
+func NewSecret(value string) Secret {
+	if value == "" {
+		return Secret{}
+	}
+	return Secret{unique.Make(value)}
+}
 
 // Reveal gives the value, for the one place that sends it.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.IsZero() {
+		return ""
+	}
+	return s.value.Value()
+}
 
 // IsZero reports whether there is no secret.
-func (s Secret) IsZero() bool { return s.value == "" }
+func (s Secret) IsZero() bool { return s == Secret{} }
 
 func (s Secret) String() string { return hidden }
 
@@ -74,15 +89,18 @@ func readSecret(source, name string, getenv func(string) (string, bool)) (s Secr
 	case "file":
 		path = name
 	}
+	info, err := os.Stat(path) // ahead of opening, which waits for ever on a pipe
+	if err != nil {
+		return s, "", fmt.Errorf("its %s cannot be read: %w", source, reason(err))
+	}
+	if !info.Mode().IsRegular() {
+		return s, "", fmt.Errorf("its %s is not a plain file", source)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return s, "", fmt.Errorf("its %s cannot be read: %w", source, reason(err))
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return s, "", fmt.Errorf("its %s is not a plain file", source)
-	}
 	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
 	if err != nil {
 		return s, "", fmt.Errorf("its %s cannot be read: %w", source, reason(err))
@@ -102,7 +120,7 @@ func trimmed(v, where string) (Secret, string, error) {
 	if strings.TrimSpace(v) == "" {
 		return Secret{}, "", fmt.Errorf("%s is empty", where)
 	}
-	return Secret{v}, "", nil
+	return NewSecret(v), "", nil
 }
 
 // reason is an error of the file system without its path.

@@ -50,7 +50,7 @@ func (l *loader) secret(path string, s *Secret, n ast.Node) {
 		if text == "" {
 			return
 		}
-		*s = Secret{strings.TrimRight(text, "\r\n")}
+		*s = NewSecret(strings.TrimRight(text, "\r\n"))
 		l.warnings = append(l.warnings, Problem{File: l.path, Line: at.line, Column: at.column, Field: path, Message: "stands in the file in plain text; {file: …}, {env: …} or {credential: …} keep it out of copies and backups"})
 		return
 	}
@@ -107,13 +107,16 @@ func (l *loader) apiKeys(n ast.Node) {
 		l.say(placeOf(n), listPath, "wants a list of {name, key, role, allow_force}")
 		return
 	}
-	names := map[string]bool{}
+	names, keys := map[string]bool{}, map[Secret]bool{}
 	for _, item := range list.Values {
 		if key, ok := l.apiKey(item); ok {
 			if names[key.Name] {
 				l.say(placeOf(item), listPath, "has two keys of the same name")
 			}
-			names[key.Name] = true
+			if keys[key.Key] {
+				l.say(placeOf(item), listPath, "has the same key under two names: nobody could tell who asks")
+			}
+			names[key.Name], keys[key.Key] = true, true
 			l.cfg.Server.APIKeys = append(l.cfg.Server.APIKeys, key)
 		}
 	}
@@ -127,9 +130,19 @@ func (l *loader) apiKey(n ast.Node) (APIKey, bool) {
 		return key, false
 	}
 	before := len(l.problems)
+	seen := map[string]bool{}
 	for _, pair := range pairs {
 		name, _ := keyName(pair.Key)
+		if seen[name] {
+			l.say(placeOf(pair.Key), listPath, "has the same name twice here")
+			continue
+		}
+		seen[name] = true
 		text, plain := scalar(pair.Value)
+		if !plain && name != "key" {
+			l.say(placeOf(pair.Value), listPath, "wants a plain value here")
+			continue
+		}
 		switch name {
 		case "key":
 			l.secret(listPath, &key.Key, pair.Value)
@@ -147,12 +160,18 @@ func (l *loader) apiKey(n ast.Node) (APIKey, bool) {
 		default:
 			l.say(placeOf(pair.Key), listPath, "has an unknown name here; known are name, key, role, allow_force")
 		}
-		if !plain {
-			l.say(placeOf(pair.Value), listPath, "wants a plain value here")
-		}
 	}
-	if key.Name == "" || key.Key.IsZero() && len(l.problems) == before {
+	if len(l.problems) > before {
+		return key, false
+	}
+	if key.Name == "" || key.Key.IsZero() {
 		l.say(placeOf(n), listPath, "wants a name and a key for each")
+		return key, false
 	}
-	return key, len(l.problems) == before
+	// What a caller sends stands behind "Basic " in a header.
+	if strings.ContainsFunc(key.Key.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
+		l.say(placeOf(n), listPath, "has a key with a space, a line break or something that is not plain text in it, which no header carries")
+		return key, false
+	}
+	return key, true
 }
