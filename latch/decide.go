@@ -114,6 +114,10 @@ func decide(r Request, f Facts, p Policy) Step {
 // (https://developer.staxbill.com/reference/latch-customer).
 func (s Step) account(r Request, f Facts, p Policy) (Step, bool) {
 	notThere := fmt.Sprintf("Salesforce Account %s does not exist.", r.Account)
+	if f.Account.How == HowIndex && f.Account.State != AccountKnown {
+		// Only a live reading can say that it is gone.
+		return s.wait(WaitBudget, time.Time{}, fmt.Sprintf("Salesforce's limit forbids to ask for account %s now, and the index does not show it as existing", r.Account)), true
+	}
 	switch f.Account.State {
 	case AccountKnown:
 		return s, false

@@ -130,14 +130,13 @@ func (t *tx) refusal(digest string) (*refusalRecord, error) {
 	return &r, nil
 }
 
-// HeldSteps lists what is held now, oldest request first; limit is at most
-// 10,000, which 0 stands for.
+// HeldSteps lists what is held now, oldest request first, at most limit of it;
+// 0 = all. A hold takes some 300 bytes of memory.
 func (s *Store) HeldSteps(ctx context.Context, limit int) (held []latch.Hold, err error) {
-	limit = pageSize(limit)
 	err = s.view(ctx, func(t *tx) error {
 		held = nil
 		err := t.eachHeld(func(_ latch.Request, h latch.Hold) error {
-			if len(held) == limit {
+			if limit > 0 && len(held) == limit {
 				return errEnough
 			}
 			held = append(held, h)

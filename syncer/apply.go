@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -30,17 +31,7 @@ func (r *run) planAndApply(ctx context.Context) error {
 			return fmt.Errorf("planning %d changed held requests anew: %w", len(changed), err)
 		}
 	}
-	ahead, total, err := r.estimate(ctx)
-	if err != nil {
-		return err
-	}
-	r.expected = total
-	p := r.startPipeline(ctx)
-	err = r.feed(ctx, p, ahead)
-	if perr := p.finish(); perr != nil {
-		err = perr
-	}
-	if err != nil {
+	if err := r.throughPipeline(ctx); err != nil {
 		return err
 	}
 	if !r.order.dry() {
@@ -49,11 +40,35 @@ func (r *run) planAndApply(ctx context.Context) error {
 	return nil
 }
 
+// throughPipeline feeds the queue to a pipeline and waits for its end, which
+// comes also when feeding panics: then no further call goes out.
+func (r *run) throughPipeline(ctx context.Context) error {
+	p := r.startPipeline(ctx)
+	fed := false
+	defer func() {
+		if !fed {
+			p.fail(errors.New("the run panicked"))
+			_ = p.finish() // the panic is told by the run
+		}
+	}()
+	err := r.feed(ctx, p)
+	fed = true
+	if perr := p.finish(); perr != nil {
+		return perr
+	}
+	return err
+}
+
 // feed passes over the queue until nothing is left that can be done now. A
 // customer's next request becomes visible only when the one before is settled,
 // so each pass ends by waiting for the calls under way.
-func (r *run) feed(ctx context.Context, p *pipeline, ahead latch.Use) error {
+func (r *run) feed(ctx context.Context, p *pipeline) error {
 	for {
+		ahead, total, err := r.estimate(ctx)
+		if err != nil {
+			return err
+		}
+		r.expect(total)
 		progressed := false
 		var pos state.QueuePos
 		for {
@@ -83,8 +98,14 @@ func (r *run) feed(ctx context.Context, p *pipeline, ahead latch.Use) error {
 		if !progressed {
 			return nil
 		}
-		ahead = latch.Use{}
 	}
+}
+
+// expect says how many requests are still to come, for the progress that is shown.
+func (r *run) expect(more int) {
+	r.mu.Lock()
+	r.expected = r.done + more
+	r.mu.Unlock()
 }
 
 func (r *run) notHandled(qs []state.Queued) []state.Queued {

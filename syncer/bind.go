@@ -69,6 +69,13 @@ func (e *WrongServiceError) Hint() string {
 func (r *run) sameStaxBill(ctx context.Context, b state.Binding) error {
 	wrong := func(detail string) error { return &WrongServiceError{Service: "Stax Bill account", Detail: detail} }
 	if len(b.Sample) == 0 {
+		mapped, err := r.store.MappingCount(ctx)
+		if err != nil {
+			return fmt.Errorf("counting what is known of the former Stax Bill account: %w", err)
+		}
+		if mapped > 0 {
+			return wrong("nothing is kept by which the former one could be known again")
+		}
 		return nil // nothing was known of the former account, so nothing can be confused
 	}
 	var ids []latch.CustomerID
@@ -84,9 +91,9 @@ func (r *run) sameStaxBill(ctx context.Context, b state.Binding) error {
 		reading := readings[k.Customer]
 		switch {
 		case !reading.Found:
-		case reading.Created.IsZero() || k.Created.IsZero():
-		case reading.Created.Equal(k.Created):
+		case reading.Created.Equal(k.Created): // or neither says
 			same++
+		case reading.Created.IsZero() || k.Created.IsZero():
 		default:
 			return wrong(fmt.Sprintf("customer %d was created at another time than the one known here", k.Customer))
 		}
@@ -105,9 +112,6 @@ const sampleEach = 10
 
 func (s *sample) add(rows []latch.CustomerReading) {
 	for _, row := range rows {
-		if row.Created.IsZero() {
-			continue
-		}
 		k := state.Known{Customer: row.Customer, Created: row.Created}
 		if len(s.first) < sampleEach {
 			s.first = append(s.first, k)

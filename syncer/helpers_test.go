@@ -3,6 +3,7 @@ package syncer_test
 import (
 	"net/http"
 	"strings"
+	"sync"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -31,4 +32,14 @@ func (s split) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.salesforce.ServeHTTP(rw, r)
+}
+
+// onStep calls do at the next passing of a step, once.
+func (w *world) onStep(step string, do func()) {
+	var once sync.Once
+	w.hook = func(s string) {
+		if s == step {
+			once.Do(do)
+		}
+	}
 }

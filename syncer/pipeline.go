@@ -44,17 +44,40 @@ func (r *run) startPipeline(ctx context.Context) *pipeline {
 	}
 	go func() {
 		defer close(p.settled)
+		defer p.settlerPanicked()
 		p.settle()
 	}()
 	return p
 }
 
-// job is an intent on its way to its call, the step that it was made from, and
-// how many attempts failed before.
+// job is an intent on its way to its call, with the step and the request that it
+// was made from.
 type job struct {
-	intent   latch.Intent
-	step     latch.Step
-	attempts int
+	intent latch.Intent
+	step   latch.Step
+	q      state.Queued
+}
+
+// settlerPanicked keeps a panic of the settler from ending the process: no
+// further call goes out, and those that wait for it are let go. What it had not
+// recorded has its intent open, and the next run resolves it.
+func (p *pipeline) settlerPanicked() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	p.fail(fmt.Errorf("recording outcomes panicked (%s); please report it", panicText(v)))
+	p.mu.Lock()
+	p.open = 0
+	p.mu.Unlock()
+	p.idle.Broadcast()
+	for res := range p.results {
+		if res.flush != nil {
+			close(res.flush)
+			continue
+		}
+		p.closed(1)
+	}
 }
 
 // send commits the intents of a batch and hands them to the callers. Nothing
@@ -83,13 +106,14 @@ func (p *pipeline) send(batch []planned) error {
 	r.step("apply:after-intents")
 	for i, in := range intents {
 		if !begun[i] {
+			r.unclaim(in.To, in.Customer)
 			continue // cancelled, superseded or taken by another since it was planned
 		}
 		r.inflight.add(in)
 		p.mu.Lock()
 		p.open++
 		p.mu.Unlock()
-		p.todo <- job{in, batch[i].step, batch[i].q.Request.Attempts}
+		p.todo <- job{in, batch[i].step, batch[i].q}
 	}
 	return p.err()
 }
@@ -173,6 +197,9 @@ func (p *pipeline) settle() {
 		p.settleBatch(failures, batch)
 	}
 	p.record(failures.flush(), 0)
+	if err := failures.trouble(); err != nil {
+		p.fail(err)
+	}
 }
 
 func (p *pipeline) settleBatch(streak *streak, batch []result) {
@@ -245,9 +272,17 @@ func (r *run) settledResults(results []result) {
 		if res.verdict.To == latch.Waiting {
 			r.putToWait(res.intent.Request)
 		}
+		r.mu.Lock()
 		r.done++
+		if r.claims[res.intent.To] == res.intent.Customer {
+			delete(r.claims, res.intent.To) // the mapping has it now, or nobody
+		}
+		r.mu.Unlock()
 	}
-	r.progress("apply", r.done, max(r.expected, r.done))
+	r.mu.Lock()
+	done, expected := r.done, r.expected
+	r.mu.Unlock()
+	r.progress("apply", done, max(expected, done))
 }
 
 // guardedCall keeps a panic in a caller from ending the process: the call's

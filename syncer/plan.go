@@ -30,14 +30,19 @@ func (r *run) planWindow(ctx context.Context, qs []state.Queued, ahead latch.Use
 		return nil, err
 	}
 	now := r.s.now()
-	steps := make([]latch.Step, len(qs))
+	var steps []latch.Step
+	var of []state.Queued
 	claimed := map[latch.AccountID]latch.CustomerID{}
-	for i, q := range qs {
-		steps[i], err = r.decide(ctx, q, f, claimed, now)
+	for _, q := range qs {
+		step, decided, err := r.decide(ctx, q, f, claimed, now)
 		if err != nil {
 			return nil, err
 		}
+		if decided {
+			steps, of = append(steps, step), append(of, q)
+		}
 	}
+	qs = of
 	use, err := r.guardUse(ctx, now)
 	if err != nil {
 		return nil, err
@@ -51,6 +56,7 @@ func (r *run) planWindow(ctx context.Context, qs []state.Queued, ahead latch.Use
 		if !s.Applies() {
 			continue
 		}
+		r.claim(s.To, s.Customer)
 		if s.Interactive {
 			first = append(first, planned{s, qs[i]})
 		} else {
@@ -60,24 +66,20 @@ func (r *run) planWindow(ctx context.Context, qs []state.Queued, ahead latch.Use
 	return append(first, rest...), nil
 }
 
-// decide makes the step of one request.
-func (r *run) decide(ctx context.Context, q state.Queued, f facts, claimed map[latch.AccountID]latch.CustomerID, now time.Time) (latch.Step, error) {
+// decide makes the step of one request. decided is false when that has to wait
+// for the next pass over the queue, since it hangs on a call that is not made yet.
+func (r *run) decide(ctx context.Context, q state.Queued, f facts, claimed map[latch.AccountID]latch.CustomerID, now time.Time) (step latch.Step, decided bool, err error) {
 	req := q.Request
+	if cause, unread := f.unread[req.Customer]; unread {
+		return r.unreadable(q, cause, now), true, nil
+	}
 	facts := latch.Facts{
 		Customer: f.customers[req.Customer], Account: f.accounts[req.Account],
 		Intent: q.Intent, Quiet: q.Quiet, Now: now,
 	}
-	if facts.Account.State == latch.AccountUnseen && facts.Account.How == latch.HowIndex && !facts.Account.InIndex {
-		// Salesforce's budget is short and the index has not seen it.
-		s := latch.Step{Request: req.ID, Customer: req.Customer, Action: latch.None, WaitingFor: latch.WaitBudget, From: facts.Customer.Account, To: req.Account, CustomerAt: facts.Customer.At, Interactive: req.Interactive}
-		s.Detail = fmt.Sprintf("Account %s is not in the index, and Salesforce's limit forbids to ask now", req.Account)
-		return s, nil
+	if facts.Holders, decided, err = r.holders(ctx, req, facts, claimed); err != nil || !decided {
+		return latch.Step{}, false, err
 	}
-	holders, err := r.holders(ctx, req, facts, claimed)
-	if err != nil {
-		return latch.Step{}, err
-	}
-	facts.Holders = holders
 	s := latch.Decide(req, facts, r.set.Policy)
 	if s.Action != latch.None && req.Attempts >= r.set.MaxAttempts {
 		s = r.giveUp(s, q, now)
@@ -90,7 +92,48 @@ func (r *run) decide(ctx context.Context, q state.Queued, f facts, claimed map[l
 				zap.Int64("fusebillId", int64(req.Customer)), zap.String("salesforceId", string(s.To)), zap.String("detail", s.Warning))
 		}
 	}
-	return s, nil
+	return s, true, nil
+}
+
+// unreadable puts a request to wait whose customer Stax Bill does not give in a
+// form that can be read, while it gives others: one bad record stops nothing.
+func (r *run) unreadable(q state.Queued, cause error, now time.Time) latch.Step {
+	s := latch.Step{Request: q.Request.ID, Customer: q.Request.Customer, Action: latch.Latch, To: q.Request.Account, Interactive: q.Request.Interactive}
+	if q.Request.Attempts >= r.set.MaxAttempts {
+		return r.giveUp(s, q, now)
+	}
+	s.Action, s.WaitingFor, s.NotBefore = latch.None, latch.WaitRetry, now.Add(backoff(q.Request.Attempts))
+	s.Detail = fmt.Sprintf("its customer cannot be read: %v", cause)
+	return s
+}
+
+// claim notes that a call under way latches a customer to an account.
+func (r *run) claim(a latch.AccountID, c latch.CustomerID) {
+	r.mu.Lock()
+	r.claims[a] = c
+	r.mu.Unlock()
+}
+
+func (r *run) unclaim(a latch.AccountID, c latch.CustomerID) {
+	r.mu.Lock()
+	if r.claims[a] == c {
+		delete(r.claims, a)
+	}
+	r.mu.Unlock()
+}
+
+// claimant is another customer that a call under way, or a step of this window,
+// latches to the account.
+func (r *run) claimant(a latch.AccountID, c latch.CustomerID, window map[latch.AccountID]latch.CustomerID) latch.CustomerID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if other, ok := r.claims[a]; ok && other != c {
+		return other
+	}
+	if other, ok := window[a]; ok && other != c {
+		return other
+	}
+	return 0
 }
 
 // giveUp ends a request whose last attempt failed; while that call may still
@@ -114,23 +157,25 @@ func orUnknown(s string) string {
 	return s
 }
 
-// holders are the other customers that hold the account, by the mapping or by
-// a step of the same window. To refuse a request on their account they are read
-// live first.
-func (r *run) holders(ctx context.Context, req latch.Request, f latch.Facts, claimed map[latch.AccountID]latch.CustomerID) ([]latch.CustomerID, error) {
-	if r.set.Policy.SharedAccount == latch.SharedAllow || f.Customer.Account == req.Account {
-		return nil, nil
+// holders are the other customers that hold the account, by the mapping or by a
+// step of the same run. A request is refused on their account only after they
+// were read live; while one is only about to hold it, the request waits for the
+// next pass, to be decided on a fact.
+func (r *run) holders(ctx context.Context, req latch.Request, f latch.Facts, claimed map[latch.AccountID]latch.CustomerID) (holding []latch.CustomerID, known bool, err error) {
+	policy := r.set.Policy
+	if policy.SharedAccount == latch.SharedAllow || f.Customer.Account == req.Account {
+		return nil, true, nil
 	}
 	account := req.Account
-	if f.Account.State == latch.AccountMerged && r.set.Policy.FollowMerges && f.Account.Survivor != "" {
+	if f.Account.State == latch.AccountMerged && policy.FollowMerges && f.Account.Survivor != "" {
 		account = f.Account.Survivor
 	}
-	if c, ok := claimed[account]; ok && c != req.Customer {
-		return []latch.CustomerID{c}, nil
+	if c := r.claimant(account, req.Customer, claimed); c != 0 {
+		return []latch.CustomerID{c}, policy.SharedAccount != latch.SharedRefuse, nil
 	}
 	ids, err := r.store.Holders(ctx, account, 3)
 	if err != nil {
-		return nil, fmt.Errorf("looking up who holds account %s: %w", account, err)
+		return nil, false, fmt.Errorf("looking up who holds account %s: %w", account, err)
 	}
 	var others []latch.CustomerID
 	for _, id := range ids {
@@ -138,20 +183,19 @@ func (r *run) holders(ctx context.Context, req latch.Request, f latch.Facts, cla
 			others = append(others, id)
 		}
 	}
-	if len(others) == 0 || r.set.Policy.SharedAccount != latch.SharedRefuse {
-		return others, nil
+	if len(others) == 0 || policy.SharedAccount != latch.SharedRefuse {
+		return others, true, nil
 	}
-	live, err := r.customers(ctx, others)
+	live, unread, err := r.customers(ctx, others)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var holding []latch.CustomerID
 	for _, id := range others {
-		if live[id].Account == account {
+		if unread[id] != nil || live[id].Account == account {
 			holding = append(holding, id)
 		}
 	}
-	return holding, nil
+	return holding, true, nil
 }
 
 // guardUse is what counts against the limits: the effects of the last 24 hours,
@@ -167,8 +211,10 @@ func (r *run) guardUse(ctx context.Context, now time.Time) (latch.Use, error) {
 }
 
 func addUse(a, b latch.Use, sign int) latch.Use {
-	a.Relatches += sign * b.Relatches
-	a.Latches += sign * b.Latches
+	// Never below nothing: what arrives while a run goes on was in no estimate,
+	// and must not make room for others.
+	a.Relatches = max(a.Relatches+sign*b.Relatches, 0)
+	a.Latches = max(a.Latches+sign*b.Latches, 0)
 	if a.PerAccount == nil {
 		a.PerAccount = map[latch.AccountID]int{}
 	}
@@ -206,6 +252,7 @@ func (r *run) recordVerdicts(ctx context.Context, qs []state.Queued, steps []lat
 		v := state.Verdict{
 			Request: s.Request, To: latch.Waiting, WaitingFor: s.WaitingFor, NextAttemptAt: s.NotBefore,
 			Outcome: s.Outcome, Detail: s.Detail, From: s.From, Account: s.To,
+			AddAttempt: s.WaitingFor == latch.WaitRetry,
 		}
 		if evidence.Account != "" {
 			v.Evidence = &evidence

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"go.uber.org/zap"
 
 	"latchd/latch"
 	"latchd/sfclient"
 	"latchd/state"
+	"latchd/staxbill"
 )
 
 const (
@@ -25,6 +28,7 @@ const (
 type facts struct {
 	customers map[latch.CustomerID]latch.CustomerReading
 	accounts  map[latch.AccountID]latch.AccountReading
+	unread    map[latch.CustomerID]error // customers that cannot be read, while others can
 }
 
 // read takes the live readings that the requests' decisions rest on: each
@@ -35,7 +39,7 @@ func (r *run) read(ctx context.Context, qs []state.Queued) (facts, error) {
 	for i, q := range qs {
 		ids[i] = q.Request.Customer
 	}
-	customers, err := r.customers(ctx, ids)
+	customers, unread, err := r.customers(ctx, ids)
 	if err != nil {
 		return facts{}, err
 	}
@@ -47,25 +51,29 @@ func (r *run) read(ctx context.Context, qs []state.Queued) (facts, error) {
 		}
 	}
 	accounts, err := r.accounts(ctx, need)
-	return facts{customers, accounts}, err
+	return facts{customers, accounts, unread}, err
 }
 
-func (r *run) customers(ctx context.Context, ids []latch.CustomerID) (map[latch.CustomerID]latch.CustomerReading, error) {
-	customers, err := r.sb.Customers(ctx, ids)
+// customers reads customers live, and says which of them cannot be read although
+// others can. What Stax Bill shows goes into the mapping as observed.
+func (r *run) customers(ctx context.Context, ids []latch.CustomerID) (customers map[latch.CustomerID]latch.CustomerReading, unread map[latch.CustomerID]error, err error) {
+	customers, unread, err = r.readCustomers(ctx, ids)
 	if err != nil {
-		return nil, fmt.Errorf("reading %d customers ahead of their decision: %w", len(ids), err)
+		return nil, nil, fmt.Errorf("reading %d customers ahead of their decision: %w", len(ids), err)
 	}
 	readings := make([]latch.CustomerReading, 0, len(customers))
 	for _, id := range ids {
 		reading, ok := customers[id]
-		if !ok {
-			return nil, fmt.Errorf("reading %d customers ahead of their decision: the answer left out customer %d", len(ids), id)
+		if !ok && unread[id] == nil {
+			return nil, nil, fmt.Errorf("reading %d customers ahead of their decision: the answer left out customer %d", len(ids), id)
 		}
-		readings = append(readings, reading)
+		if ok {
+			readings = append(readings, reading)
+		}
 	}
 	drift, err := r.store.Observe(ctx, r.rec.ID, readings, r.s.now())
 	if err != nil {
-		return nil, fmt.Errorf("recording what Stax Bill shows of %d customers: %w", len(ids), err)
+		return nil, nil, fmt.Errorf("recording what Stax Bill shows of %d customers: %w", len(ids), err)
 	}
 	r.logDrift(drift)
 	r.mu.Lock()
@@ -76,7 +84,53 @@ func (r *run) customers(ctx context.Context, ids []latch.CustomerID) (map[latch.
 			customers[id] = reading
 		}
 	}
-	return customers, nil
+	return customers, unread, nil
+}
+
+const (
+	readSet = 100 // customers that one call reads
+	// unreadMax is how many customers in a row may fail to be read one by one,
+	// before any succeeds, until it is the service and not they.
+	unreadMax = 3
+)
+
+// readCustomers reads customers in sets. Where that fails because of what came
+// back, the sets are tried one by one, and the members of a bad one, so that one
+// record that the service cannot give stops nothing else.
+func (r *run) readCustomers(ctx context.Context, ids []latch.CustomerID) (map[latch.CustomerID]latch.CustomerReading, map[latch.CustomerID]error, error) {
+	all, err := r.sb.Customers(ctx, ids)
+	if err == nil || !mayBeOne(err) {
+		return all, nil, err
+	}
+	all = make(map[latch.CustomerID]latch.CustomerReading, len(ids))
+	unread := map[latch.CustomerID]error{}
+	for set := range slices.Chunk(ids, readSet) {
+		some, err := r.sb.Customers(ctx, set)
+		if err == nil {
+			maps.Copy(all, some)
+			continue
+		}
+		for _, id := range set {
+			reading, err := r.sb.Customer(ctx, id)
+			switch {
+			case err == nil:
+				all[id] = reading
+			case !mayBeOne(err):
+				return nil, nil, err
+			default:
+				if unread[id] = err; len(all) == 0 && len(unread) >= min(unreadMax, len(ids)) {
+					return nil, nil, err
+				}
+			}
+		}
+	}
+	return all, unread, nil
+}
+
+// mayBeOne reports whether one record may be what is wrong.
+func mayBeOne(err error) bool {
+	var sberr *staxbill.Error
+	return errors.As(err, &sberr) && (sberr.Kind == staxbill.KindTransient || sberr.Kind == staxbill.KindMalformed)
 }
 
 // accounts reads the accounts live, together with what the index knows of
@@ -126,11 +180,7 @@ func (r *run) accounts(ctx context.Context, need []latch.AccountID) (map[latch.A
 
 // indexEvidence says once per run that the index stands in for live readings.
 func (r *run) indexEvidence(err error, n int) {
-	r.mu.Lock()
-	first := r.limited == nil
-	r.limited = err
-	r.mu.Unlock()
-	if first {
+	if r.setLimited(err) {
 		r.log.Warn("Salesforce's limit: accounts that the last complete pull saw count as existing",
 			zap.String("event", latch.EventIndexEvidence), zap.Int("accounts", n), zap.Error(err))
 	}

@@ -73,7 +73,7 @@ func (r *run) recoverPage(ctx context.Context, page []latch.Intent) error {
 		}
 	}
 	r.step("recover:before-read")
-	readings, err := r.sb.Customers(ctx, ids)
+	readings, _, err := r.readCustomers(ctx, ids) // one that cannot be read is decided anew, with its intent still open
 	if err != nil {
 		return fmt.Errorf("reading the customers of %d interrupted calls: %w", len(cut), err)
 	}

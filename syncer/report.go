@@ -83,7 +83,7 @@ func (r *run) keepHeld(ctx context.Context) error {
 	if r.rec.Held == 0 {
 		return nil
 	}
-	holds, err := r.store.HeldSteps(ctx, maxPlanKept)
+	holds, err := r.store.HeldSteps(ctx, 0) // the digest covers all of it
 	if err != nil {
 		return fmt.Errorf("listing what is held: %w", err)
 	}

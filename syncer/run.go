@@ -63,18 +63,20 @@ type run struct {
 
 	sfBefore, sbBefore map[string]int
 
-	sampled  sample // customers seen by a full survey, to know the Stax Bill account again
-	pretend  map[latch.CustomerID]latch.CustomerReading
-	planned  []latch.Step
-	handled  map[string]bool // requests that were put to wait in this run
-	holdWhy  []latch.Trip
-	done     int
-	expected int
-	lastOurs latch.CustomerID // a customer that this run latched
+	sampled      sample // customers seen by a full survey, to know the Stax Bill account again
+	pretend      map[latch.CustomerID]latch.CustomerReading
+	planned      []latch.Step
+	handled      map[string]bool                      // requests that were put to wait in this run
+	claims       map[latch.AccountID]latch.CustomerID // accounts that calls under way latch to
+	limitedCalls map[string]int                       // calls of a request that met a rate limit
+	holdWhy      []latch.Trip
+	done         int
+	expected     int
+	lastOurs     latch.CustomerID // a customer that this run latched
 
 	inflight inflight
 
-	mu      sync.Mutex // handled, pretend, lastOurs, limited, rec.Outcomes
+	mu      sync.Mutex // handled, claims, limitedCalls, pretend, lastOurs, limited, done, expected, rec.Outcomes
 	telling sync.Mutex // one progress call at a time
 }
 
@@ -84,7 +86,7 @@ func (s *Syncer) run(ctx context.Context, o Order) Report {
 	r := &run{
 		s: s, order: o, set: s.settings(), store: s.store, sf: s.sf, sb: s.sb,
 		pretend: map[latch.CustomerID]latch.CustomerReading{},
-		handled: map[string]bool{},
+		handled: map[string]bool{}, claims: map[latch.AccountID]latch.CustomerID{}, limitedCalls: map[string]int{},
 		rec: latch.Run{
 			ID: s.newRunID(), Trigger: o.Trigger,
 			StartedAt: s.now().UTC(), DryRun: o.dry(), Outcomes: map[latch.Outcome]int{},

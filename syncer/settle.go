@@ -86,6 +86,13 @@ func (r *run) refusedToSend(j job, err *staxbill.Error) result {
 	case staxbill.KindCancelled:
 	case staxbill.KindRateLimited:
 		res.counted = err // a wait, no attempt
+		if r.limitedTooOften(in.Request) {
+			r.setLimited(err)
+			res.verdict = state.Verdict{
+				Request: in.Request, To: latch.Waiting, WaitingFor: latch.WaitBudget, Detail: err.Error(),
+				NextAttemptAt: r.s.now().Add(max(err.RetryAfter, time.Minute)),
+			}
+		}
 	case staxbill.KindTransient:
 		res.counted = err
 		res.verdict = r.retry(j, err.Error())
@@ -124,14 +131,24 @@ func (r *run) refused(ctx context.Context, j job, cause *staxbill.Error) result 
 	res := result{intent: in, fate: state.FateRefused, at: r.s.now()}
 	r.log.Info("Stax Bill refused a call", zap.String("event", latch.EventRefusedCall), zap.String("request", in.Request),
 		zap.Int64("fusebillId", int64(in.Customer)), zap.String("salesforceId", string(in.To)), zap.Error(cause))
-	explained, err := r.decideAgain(ctx, in)
+	explained, quiet, err := r.decideAgain(ctx, j)
 	switch {
 	case err != nil:
 		res.counted = cause
 		res.verdict = r.retry(j, fmt.Sprintf("%v; and reading the customer failed", cause))
 		return res
+	case explained != nil && explained.Outcome.Changed():
+		// An earlier call of this request, whose answer was not seen.
+		return r.applied(in, explained.Detail)
 	case explained != nil:
 		res.verdict = *explained
+		return res
+	case r.s.now().Before(quiet.Until):
+		// An earlier call may still take effect, so no outcome but success is
+		// given yet.
+		res.counted = cause
+		res.verdict = r.retry(j, cause.Error())
+		res.verdict.WaitingFor, res.verdict.NextAttemptAt = latch.WaitQuietTime, quiet.Until
 		return res
 	}
 	res.counted = cause
@@ -154,30 +171,31 @@ func (r *run) namesAnother(ctx context.Context, j job, named latch.AccountID) re
 // decideAgain reads the customer and the account of a refused call and decides
 // anew. A verdict explains the refusal; nil means that the same call would go
 // out again.
-func (r *run) decideAgain(ctx context.Context, in latch.Intent) (*state.Verdict, error) {
+func (r *run) decideAgain(ctx context.Context, j job) (*state.Verdict, latch.Quiet, error) {
+	in := j.intent
+	var quiet latch.Quiet
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readBackTime)
 	defer cancel()
 	reading, err := r.readNow(ctx, in.Customer)
 	if err != nil {
-		return nil, err
+		return nil, quiet, err
 	}
 	req, err := r.store.Request(ctx, in.Request)
 	if err != nil {
-		return nil, err
+		return nil, quiet, err
 	}
 	account := in.Evidence
 	if reading.Found && reading.Account == in.From {
 		live, err := r.accounts(ctx, []latch.AccountID{req.Account})
 		if err != nil {
-			return nil, err
+			return nil, quiet, err
 		}
 		account = live[req.Account]
 	}
-	quiet, err := r.store.Quiet(ctx, in.Customer, r.s.now())
-	if err != nil {
-		return nil, err
+	if quiet, err = r.store.Quiet(ctx, in.Customer, r.s.now()); err != nil {
+		return nil, quiet, err
 	}
-	s := latch.Decide(req, latch.Facts{Customer: reading, Account: account, Quiet: quiet, Now: r.s.now()}, r.set.Policy)
+	s := latch.Decide(req, latch.Facts{Customer: reading, Account: account, Intent: j.q.Intent, Quiet: quiet, Now: r.s.now()}, r.set.Policy)
 	v := state.Verdict{Request: in.Request, From: s.From, Account: s.To, Detail: s.Detail, Reading: &reading, Evidence: &account}
 	switch {
 	case s.Outcome != "":
@@ -185,12 +203,32 @@ func (r *run) decideAgain(ctx context.Context, in latch.Intent) (*state.Verdict,
 	case s.WaitingFor != "":
 		v.To, v.WaitingFor, v.NextAttemptAt = latch.Waiting, s.WaitingFor, s.NotBefore
 	case s.Action == in.Action && s.From == in.From && s.To == in.To:
-		return nil, nil
+		return nil, quiet, nil
 	default: // another call than before: the guard has to judge it
 		v.To, v.AddAttempt = latch.Pending, true
 		v.Detail = "the customer changed since it was read; decided anew"
 	}
-	return &v, nil
+	return &v, quiet, nil
+}
+
+// limitedTries is how often one request is sent in a run although the service
+// answers that its limit is reached.
+const limitedTries = 3
+
+func (r *run) limitedTooOften(request string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.limitedCalls[request]++
+	return r.limitedCalls[request] >= limitedTries
+}
+
+// setLimited makes the run count as limited, and reports whether it was not yet.
+func (r *run) setLimited(err error) (first bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first = r.limited == nil
+	r.limited = err
+	return first
 }
 
 func (r *run) readNow(ctx context.Context, id latch.CustomerID) (latch.CustomerReading, error) {
@@ -207,7 +245,7 @@ func (r *run) readNow(ctx context.Context, id latch.CustomerID) (latch.CustomerR
 func (r *run) retry(j job, detail string) state.Verdict {
 	return state.Verdict{
 		Request: j.intent.Request, To: latch.Waiting, WaitingFor: latch.WaitRetry, AddAttempt: true,
-		NextAttemptAt: r.s.now().Add(backoff(j.attempts)), Detail: detail,
+		NextAttemptAt: r.s.now().Add(backoff(j.q.Request.Attempts)), Detail: detail,
 	}
 }
 
