@@ -90,6 +90,7 @@ func (s *Syncer) run(ctx context.Context, o Order) Report {
 		rec: latch.Run{
 			ID: s.newRunID(), Trigger: o.Trigger,
 			StartedAt: s.now().UTC(), DryRun: o.dry(), Outcomes: map[latch.Outcome]int{},
+			Calls: latch.CallCounts{SalesforceByKind: map[string]int{}, StaxBillByKind: map[string]int{}},
 		},
 	}
 	if r.rec.Trigger == "" {
