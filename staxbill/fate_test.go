@@ -214,11 +214,9 @@ func TestNothingIsWrittenPastTheDeadline(t *testing.T) {
 		<-ctx.Done()
 		return conn, err
 	}
-	c, _ := newClient(t, Options{BaseURL: url, Transport: inner})
+	c, _ := newClient(t, Options{BaseURL: url, Transport: inner, CallTimeout: 20 * time.Millisecond})
 	defer inner.CloseIdleConnections()
-	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(20*time.Millisecond))
-	defer cancel()
-	_, err := c.Latch(ctx, 7, accountA, false)
+	_, err := c.Latch(t.Context(), 7, accountA, false)
 	if e := asError(t, err); e.Fate != FateNotSent || calls.Load() != 0 {
 		t.Errorf("got %v %v after %d calls", e.Kind, e.Fate, calls.Load())
 	}
