@@ -133,11 +133,13 @@ const importTime = 5 * time.Minute
 func (s *Server) importFile(w http.ResponseWriter, r *http.Request) (any, error) {
 	p := &params{r: r}
 	o := syncer.ImportOptions{Name: p.text("name"), Force: p.text("force") == "true", Again: p.text("again") == "true", By: caller(r)}
-	// One that never ends may not hold its place for ever.
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(importTime)) // in process there is none to set
-	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
-	return s.sync.Import(r.Context(), o, http.MaxBytesReader(w, r.Body, maxImport))
+	readBy(w, time.Now().Add(importTime))
+	rep, err := s.sync.Import(r.Context(), o, http.MaxBytesReader(w, r.Body, maxImport))
+	if err != nil {
+		return nil, err
+	}
+	readBy(w, time.Time{})
+	return rep, nil
 }
 
 func (s *Server) listMappings(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -186,17 +188,4 @@ func (s *Server) listHistory(_ http.ResponseWriter, r *http.Request) (any, error
 		return nil, fmt.Errorf("listing the history: %w", err)
 	}
 	return page(items, next), nil
-}
-
-// backup streams a copy of the live state.
-func (s *Server) backup(w http.ResponseWriter, r *http.Request) (any, error) {
-	// A copy takes as long as the disk does.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // in process there is none to set
-	w.Header().Set("Content-Type", "application/octet-stream")
-	if _, err := s.sync.Backup(r.Context(), w); err != nil {
-		// The length is not announced, so a copy that broke off shows by the
-		// connection that does.
-		panic(http.ErrAbortHandler)
-	}
-	return nil, nil
 }

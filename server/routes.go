@@ -34,6 +34,7 @@ func (s *Server) Handler() http.Handler {
 			}
 		})
 	}
+	handle("GET /version", s.showVersion)
 	handle("GET /status", s.status)
 	handle("GET /requests", s.listRequests)
 	handle("POST /requests", s.addRequest)
@@ -56,7 +57,18 @@ func (s *Server) Handler() http.Handler {
 	return s.recovered(mux)
 }
 
-// recovered keeps a fault in a call to that call, and tells of it.
+// Version is the answer of GET /version, which asks nothing of the state: by it
+// a caller knows that somebody is there.
+type Version struct {
+	Version string `json:"version"`
+}
+
+func (s *Server) showVersion(http.ResponseWriter, *http.Request) (any, error) {
+	return Version{s.version}, nil
+}
+
+// recovered keeps a fault in a call to that call, and tells of it. It also
+// bounds the time of every body, also of one that nobody reads.
 func (s *Server) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -71,8 +83,18 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 				writeError(w, errors.New("a fault in latchd itself; its log has it"))
 			}
 		}()
+		if r.Body != http.NoBody {
+			readBy(w, time.Now().Add(bodyTime))
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// readBy bounds the time in which the body has to come; zero takes the bound
+// away, once all of the body is there. It stays for a body that was refused:
+// net/http reads the rest of that one.
+func readBy(w http.ResponseWriter, t time.Time) {
+	_ = http.NewResponseController(w).SetReadDeadline(t) // in process there is none to set
 }
 
 // Page is one page of a list; Next is empty at its end, else what to give as
@@ -89,7 +111,16 @@ func page[T any](items []T, next string) Page[T] {
 	return Page[T]{items, next}
 }
 
+// bodyTime is how long a JSON body may take to come, and lineTime how long an
+// answer, or a line of one, may take to be read: a caller who stops half-way
+// may not keep his place for ever.
+const (
+	bodyTime = 10 * time.Second
+	lineTime = 10 * time.Second
+)
+
 func writeJSON(w http.ResponseWriter, status int, v any) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(lineTime)) // in process there is none to set
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v) // a caller that is gone needs no answer
@@ -105,6 +136,7 @@ func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return &usageError{"something stands behind the JSON of the body"}
 	}
+	readBy(w, time.Time{})
 	return nil
 }
 

@@ -74,10 +74,6 @@ func (s *Server) startRun(w http.ResponseWriter, r *http.Request) (any, error) {
 	return nil, nil
 }
 
-// lineTime is how long a caller may take to read a line. A run never waits for
-// one.
-const lineTime = 10 * time.Second
-
 // runStream tells a caller how a run goes. The run only leaves its latest
 // progress; a goroutine of the call writes it, so that a caller who does not
 // read holds up nobody but himself.

@@ -72,7 +72,9 @@ func Answers(ctx context.Context, path string) (bool, error) {
 	case err == nil:
 		c.Close()
 		return true, nil
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOTSOCK), errors.Is(err, unix.ENOTDIR):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOTSOCK), errors.Is(err, unix.ENOTDIR),
+		errors.Is(err, unix.EINVAL): // a name longer than a socket can have
+
 		return false, nil
 	case errors.Is(err, fs.ErrPermission):
 		return false, &AccessError{path}
