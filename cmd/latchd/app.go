@@ -102,7 +102,7 @@ environment (docs/configuration.md).
 		},
 	}
 	root.PersistentFlags().StringVar(&a.configFlag, "config", "", "the configuration `FILE`")
-	root.PersistentFlags().StringVar(&a.output, "output", "table", "how results are printed: `table`, json, ndjson or csv")
+	root.PersistentFlags().StringVar(&a.output, "output", "table", "print results as this `FORM`: table, json, ndjson or csv")
 	root.Flags().BoolVar(&a.once, "once", false, "make one run and end")
 	root.Flags().BoolVar(&a.dryRun, "dry-run", false, "with --once: everything but the writes")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -188,8 +188,8 @@ func exactly(n int, what string) cobra.PositionalArgs {
 
 // newHelpCommand is cobra's, but for an unknown command being wrong usage.
 func newHelpCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "help [COMMAND]", Short: "Tell about a command",
+	help := &cobra.Command{
+		Use: "help [COMMAND]", Short: "Tell about a command, or about exit-status",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			of, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
@@ -198,6 +198,14 @@ func newHelpCommand() *cobra.Command {
 			return of.Help()
 		},
 	}
+	help.AddCommand(&cobra.Command{
+		Use: "exit-status", Short: "Tell what the exit statuses mean", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprint(cmd.OutOrStdout(), exitHelp())
+			return err
+		},
+	})
+	return help
 }
 
 func newVersionCommand(a *app) *cobra.Command {

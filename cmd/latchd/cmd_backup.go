@@ -25,12 +25,13 @@ ids, requests and history, and no secret.`,
 				return &usageError{fmt.Sprintf("%s is there already and is not replaced", args[0]), "give a name that is free, such as one with the date"}
 			}
 			return a.with(cmd.Context(), need{}, func(c *reach) error {
-				res, err := c.do(cmd.Context(), http.MethodGet, "/backup", nil, nil)
-				if err != nil {
-					return err
-				}
-				defer res.Body.Close()
-				n, err := writeWhole(args[0], res.Body)
+				n, err := writeWhole(args[0], func() (io.ReadCloser, error) {
+					res, err := c.do(cmd.Context(), http.MethodGet, "/backup", nil, nil)
+					if err != nil {
+						return nil, err
+					}
+					return res.Body, nil
+				})
 				if err != nil {
 					return fmt.Errorf("writing the backup %s: %w", args[0], err)
 				}
@@ -42,14 +43,20 @@ ids, requests and history, and no secret.`,
 }
 
 // writeWhole writes a file that appears whole or not at all, and is on the disk
-// when it returns: the file is synced, renamed, and its folder synced.
-func writeWhole(path string, r io.Reader) (n int64, err error) {
+// when it returns: the file is synced, renamed, and its folder synced. What goes
+// into it is asked for once it can be written.
+func writeWhole(path string, ask func() (io.ReadCloser, error)) (n int64, err error) {
 	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o600), renameio.WithTempDir(filepath.Dir(path)))
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, f.Cleanup()) }()
-	if n, err = io.Copy(f, r); err != nil {
+	r, err := ask()
+	if err != nil {
+		return 0, err
+	}
+	n, err = io.Copy(f, r)
+	if err := errors.Join(err, r.Close()); err != nil {
 		return n, err
 	}
 	if err := f.CloseAtomicallyReplace(); err != nil {

@@ -45,7 +45,11 @@ func newMappingCommand(a *app) *cobra.Command {
 				if a.machine() {
 					return a.document(m)
 				}
-				fmt.Fprintf(a.out, "customer %d is latched to account %s (%s) since %s, %s\n", m.Customer, m.Account, m.AccountState, when(m.Since), m.Origin)
+				st := m.AccountState
+				if st == "" {
+					st = "no account was pulled yet"
+				}
+				fmt.Fprintf(a.out, "customer %d is latched to account %s (%s) since %s, %s\n", m.Customer, m.Account, st, when(m.Since), m.Origin)
 				if m.MergedInto != "" {
 					fmt.Fprintf(a.out, "that account was merged into %s\n", m.MergedInto)
 				}

@@ -54,6 +54,9 @@ With --exit-code the status is 10 when there is something.`,
 
 func (a *app) planFailed(rep *syncer.Report) error {
 	fmt.Fprintf(a.err, "latchd: no plan: %s\n", rep.Run.Error)
+	if rep.Hint != "" {
+		fmt.Fprintf(a.err, "  → %s\n", rep.Hint)
+	}
 	return exit(runStatus(rep.Run))
 }
 

@@ -99,6 +99,9 @@ func (a *app) importFile(ctx context.Context, name string, force, again bool) er
 			return &usageError{message: fmt.Sprintf("reading %s: %v", name, errors.Unwrap(err))}
 		}
 		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			return usage("%s is a folder: name one file", name)
+		}
 		in, base = f, filepath.Base(name)
 	}
 	return a.with(ctx, need{create: true}, func(c *reach) error {
@@ -290,15 +293,17 @@ func newRequestChange(a *app, verb, short, done string) *cobra.Command {
 			}
 			return a.with(cmd.Context(), need{}, func(c *reach) error {
 				if len(ids) == 0 {
-					// Only open ones can be cancelled, only done ones retried.
+					// Only open ones can be cancelled, only done ones retried. One that
+					// gave way, or was taken back, is filed anew only when its outcome
+					// is named: it would take the place of what was asked for since.
 					if !q.Has("state") && verb == "cancel" {
 						q.Set("state", "pending,waiting,held")
 					}
-					if !q.Has("state") && verb == "retry" {
-						q.Set("state", "done")
+					if !q.Has("outcome") && verb == "retry" {
+						q.Set("outcome", outcomesForPerson)
 					}
 					var err error
-					if ids, err = a.picked(cmd.Context(), c, q, verb, yes); err != nil || len(ids) == 0 {
+					if ids, err = a.picked(cmd.Context(), c, q, verb, yes); err != nil {
 						return err
 					}
 				}
@@ -315,9 +320,7 @@ func newRequestChange(a *app, verb, short, done string) *cobra.Command {
 func (a *app) picked(ctx context.Context, c *reach, q url.Values, verb string, yes bool) ([]string, error) {
 	var ids []string
 	err := all(ctx, c, "/requests", q, func(r latch.Request) error {
-		if verb != "retry" || !r.Outcome.Changed() && r.Outcome != latch.Unchanged {
-			ids = append(ids, r.ID)
-		}
+		ids = append(ids, r.ID)
 		return nil
 	})
 	if err != nil {
@@ -335,9 +338,21 @@ func (a *app) picked(ctx context.Context, c *reach, q url.Values, verb string, y
 		fmt.Fprintln(a.err)
 		return nil, &usageError{fmt.Sprintf("%s would be changed, and nobody can be asked here", plural(len(ids), "request")), "add --yes"}
 	}
-	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
-	if err != nil || !strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y") {
-		return nil, status(exitFailed)
+	// Reading from a terminal knows no context; it ends with the process.
+	answered := make(chan string, 1)
+	go func() {
+		answer, _ := bufio.NewReader(a.stdin).ReadString('\n') // none is a no
+		answered <- answer
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(a.err)
+		return nil, ctx.Err()
+	case answer := <-answered:
+		if !strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y") {
+			fmt.Fprintln(a.err, "nothing was changed")
+			return nil, status(exitFailed)
+		}
 	}
 	return ids, nil
 }

@@ -31,7 +31,15 @@ func (a *app) daemon(ctx context.Context) (err error) {
 	warn(log, cfg)
 	defer func() {
 		if err != nil {
-			log.Error("latchd ends", zap.String("event", latch.EventStopped), zap.Error(err), zap.String("hint", hintOf(err)))
+			fields := []zap.Field{zap.String("event", latch.EventStopped), zap.Error(err)}
+			if hint := hintOf(err); hint != "" {
+				fields = append(fields, zap.String("hint", hint))
+			}
+			log.Error("latchd ends", fields...)
+			if !isTerminal(a.err) {
+				// A journal of log lines gets no other line.
+				err = status(statusOf(err))
+			}
 		} else {
 			log.Info("latchd ends, as it was told to", zap.String("event", latch.EventStopped))
 		}

@@ -24,8 +24,8 @@ const (
 	exitTryLater    = 75
 )
 
-// exitTable feeds --help and docs/operations.md. Where several hold, the first
-// of 2, 1, 75, 4, 3, 0 is given.
+// exitTable feeds --help and latchd help exit-status. Where several hold, the
+// first of 2, 1, 75, 4, 3, 0 is given.
 var exitTable = []struct {
 	status  int
 	meaning string
@@ -35,6 +35,7 @@ var exitTable = []struct {
 	{exitUsage, "wrong usage or configuration, an unknown command or digest"},
 	{exitNeedsPerson, "done, but some request needs a person (conflict, no-account, no-customer, rejected, gave-up), or lines of a file were refused"},
 	{exitHeld, "something is held: see latchd plan, then latchd approve DIGEST"},
+	{exitChanges, "latchd plan --exit-code alone: there is something to do, or held"},
 	{exitTryLater, "a service could not be reached, its limit is spent, or the state is locked: try later; what was accepted is kept"},
 }
 
@@ -110,9 +111,12 @@ func hintOf(err error) string {
 	var remote *server.Error
 	var problems config.Problems
 	var locked *state.LockedError
+	var silent *silentError
 	switch {
 	case errors.As(err, &remote):
 		return remote.Hint
+	case errors.As(err, &silent):
+		return silent.Hint()
 	case errors.As(err, &problems):
 		return "docs/configuration.md describes every setting; config.example.yaml is a whole one"
 	case errors.As(err, &locked):

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 
@@ -30,7 +31,10 @@ func (a *app) runOnce(ctx context.Context) error {
 		} else {
 			a.printRun(rep)
 		}
-		return errors.Join(err, exit(runStatus(rep.Run)))
+		if err != nil {
+			return err
+		}
+		return exit(runStatus(rep.Run))
 	})
 }
 
@@ -121,7 +125,7 @@ func (a *app) printRun(rep *syncer.Report) {
 	if r.DryRun {
 		what = "dry run: nothing was changed"
 	}
-	fmt.Fprintf(w, "%s: %s in %s\n", what, resultWords(r.Result), r.FinishedAt.Sub(r.StartedAt).Round(10_000_000))
+	fmt.Fprintf(w, "%s: %s after %s\n", what, resultWords(r.Result), r.FinishedAt.Sub(r.StartedAt).Round(10*time.Millisecond))
 	if r.Error != "" {
 		fmt.Fprintf(w, "  %s\n", r.Error)
 		if rep.Hint != "" {
@@ -168,8 +172,12 @@ func (a *app) printRun(rep *syncer.Report) {
 	}
 }
 
-// listForPerson shows what a person has to look at.
-const listForPerson = "latchd request list --outcome conflict,no-account,no-customer,rejected,gave-up"
+// outcomesForPerson are those that a person has to look at, and listForPerson
+// shows them.
+const (
+	outcomesForPerson = "conflict,no-account,no-customer,rejected,gave-up"
+	listForPerson     = "latchd request list --outcome " + outcomesForPerson
+)
 
 func resultWords(r latch.Result) string {
 	switch r {

@@ -52,7 +52,12 @@ func (a *app) connect(ctx context.Context, n need) (*reach, error) {
 	if socket != "" {
 		switch there, err := server.Answers(ctx, socket); {
 		case there:
-			return overSocket(socket), nil
+			c := overSocket(socket)
+			silent := c.ping(ctx)
+			if silent == nil {
+				return c, nil
+			}
+			return a.pastSilent(ctx, path, socket, silent)
 		case err != nil:
 			return nil, err
 		}
@@ -65,6 +70,73 @@ func (a *app) connect(ctx context.Context, n need) (*reach, error) {
 		return nil, err
 	}
 	return a.inProcess(ctx, cfg, store, n)
+}
+
+// pingTime is how long whoever has the socket may take to say that he is there.
+const pingTime = 5 * time.Second
+
+// ping asks whether somebody answers who is a latchd: a process that was stopped,
+// or hangs, still lets the kernel take calls for it.
+func (c *reach) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, pingTime, fmt.Errorf("no answer in %s", pingTime))
+	defer cancel()
+	var v server.Version
+	err := c.call(ctx, http.MethodGet, "/version", nil, nil, &v)
+	if err != nil && context.Cause(ctx) != nil {
+		err = context.Cause(ctx)
+	}
+	return err
+}
+
+// silentError means that somebody has the socket and does not answer as latchd.
+type silentError struct {
+	socket string
+	err    error
+	locked *state.LockedError // nil when the state is free
+}
+
+func (e *silentError) Error() string {
+	who := "the state is free, so it is no latchd that has it open"
+	if e.locked != nil {
+		who = e.locked.Error()
+	}
+	return fmt.Sprintf("whoever has the socket %s does not answer as latchd does (%v); %s", e.socket, e.err, who)
+}
+
+// Hint is what the operator can do.
+func (e *silentError) Hint() string {
+	if e.locked != nil {
+		return "try again later; when it stays so, look at that process's log and restart it: nothing that was accepted is lost"
+	}
+	return "end that process, or give latchd another server.socket"
+}
+
+func (e *silentError) Unwrap() error {
+	if e.locked != nil {
+		return e.locked
+	}
+	return e.err
+}
+
+// pastSilent finds out who holds the state while nobody answers on the socket.
+func (a *app) pastSilent(ctx context.Context, path, socket string, silent error) (*reach, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	e := &silentError{socket: socket, err: silent}
+	if !stateMissing(path) {
+		store, err := a.openState(ctx, path, 0)
+		switch {
+		case err == nil:
+			err = store.Close()
+		case errors.As(err, &e.locked):
+			err = nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, e
 }
 
 func (a *app) openFor(ctx context.Context, path string, cfg *config.Config, n need) (*state.Store, error) {
@@ -265,5 +337,15 @@ func (a *app) with(ctx context.Context, n need, do func(*reach) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(c), c.close())
+	return joined(do(c), c.close())
+}
+
+// joined joins what a command came to with what its end came to. A status that
+// was told about already must not hide what was not.
+func joined(done, end error) error {
+	var told status
+	if end != nil && errors.As(done, &told) {
+		return end
+	}
+	return errors.Join(done, end)
 }
