@@ -41,9 +41,20 @@ func (p *pipes) Close() error {
 
 func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes", Net: "unix"} }
 
-func (p *pipes) dial() net.Conn {
+// dial connects. What does not come within five minutes, in virtual time, fails
+// the test instead of hanging it.
+func (p *pipes) dial(t *testing.T) net.Conn {
+	t.Helper()
+	const patience = 5 * time.Minute
 	mine, theirs := net.Pipe()
-	p.conns <- theirs
+	if err := mine.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case p.conns <- theirs:
+	case <-time.After(patience):
+		t.Fatal("nobody took the connection")
+	}
 	return mine
 }
 
@@ -55,11 +66,13 @@ func inPipes(t *testing.T, do func(t *testing.T, p *pipes)) {
 		ended := make(chan error, 1)
 		s := newServer(t)
 		go func() { ended <- s.Serve(ctx, p) }()
+		defer func() {
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}()
 		do(t, p)
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
 	})
 }
 
@@ -67,7 +80,7 @@ func inPipes(t *testing.T, do func(t *testing.T, p *pipes)) {
 // and lets go of his place.
 func TestSlowBody(t *testing.T) {
 	inPipes(t, func(t *testing.T, p *pipes) {
-		c := p.dial()
+		c := p.dial(t)
 		defer c.Close()
 		began := time.Now()
 		fmt.Fprintf(c, "POST %s/requests HTTP/1.1\r\nHost: latchd\r\nContent-Length: 100\r\n\r\n{", server.Root)
@@ -88,12 +101,12 @@ func TestSlowReader(t *testing.T) {
 	inPipes(t, func(t *testing.T, p *pipes) {
 		const places = 64
 		for range places {
-			c := p.dial()
+			c := p.dial(t)
 			defer c.Close()
 			fmt.Fprintf(c, "GET %s/status HTTP/1.1\r\nHost: latchd\r\n\r\n", server.Root)
 		}
 		began := time.Now()
-		c := p.dial() // waits for a place
+		c := p.dial(t) // waits for a place
 		defer c.Close()
 		fmt.Fprintf(c, "GET %s/version HTTP/1.1\r\nHost: latchd\r\n\r\n", server.Root)
 		res, err := http.ReadResponse(bufio.NewReader(c), nil)
