@@ -68,7 +68,7 @@ func Decide(r Request, f Facts, p Policy) Step {
 }
 
 func decide(r Request, f Facts, p Policy) Step {
-	var s Step
+	s := Step{To: r.Account}
 	if !f.Customer.Found {
 		return s.end(NoCustomer, fmt.Sprintf("Stax Bill has no customer %d.", r.Customer))
 	}

@@ -58,7 +58,7 @@ func TestDecide(t *testing.T) {
 		{name: "latched to no account id", asked: accB, facts: Facts{Customer: customer("003D000000IRFma"), Account: account(accB, AccountKnown)}, action: None, outcome: Conflict, from: "003D000000IRFma", to: accB},
 		{name: "forced only from A, still there", asked: accB, force: true, only: accA, facts: Facts{Customer: customer(accA), Account: account(accB, AccountKnown)}, action: Relatch, from: accA, to: accB},
 		{name: "forced only from A, elsewhere now", asked: accB, force: true, only: accA, facts: Facts{Customer: customer(accC), Account: account(accB, AccountKnown)}, action: None, outcome: Conflict, from: accC, to: accB, detail: "only away from " + string(accA)},
-		{name: "no customer", asked: accA, facts: Facts{Customer: CustomerReading{Customer: 7}, Account: account(accA, AccountKnown)}, action: None, outcome: NoCustomer},
+		{name: "no customer", asked: accA, facts: Facts{Customer: CustomerReading{Customer: 7}, Account: account(accA, AccountKnown)}, action: None, outcome: NoCustomer, to: accA},
 		{name: "unknown account", asked: accB, facts: Facts{Customer: customer(""), Account: account(accB, AccountUnseen)}, action: None, outcome: NoAccount, to: accB, detail: "Salesforce Account " + string(accB) + " does not exist."},
 		{name: "deleted account", asked: accB, facts: Facts{Customer: customer(""), Account: account(accB, AccountDeleted)}, action: None, outcome: NoAccount, to: accB, detail: "deleted"},
 		{name: "merged account", asked: accB, facts: Facts{Customer: customer(""), Account: merged(accB, accC)}, action: None, outcome: NoAccount, to: accB, detail: string(accC)},
@@ -77,7 +77,7 @@ func TestDecide(t *testing.T) {
 		{name: "open intent, somebody latched it elsewhere", asked: accB, facts: Facts{Customer: customer(accC), Account: account(accB, AccountKnown), Intent: &intent}, action: None, outcome: Conflict, from: accC, to: accB},
 		{name: "quiet time, the same again", asked: accB, facts: Facts{Customer: customer(""), Account: account(accB, AccountKnown), Quiet: Quiet{accB, noon.Add(time.Second)}}, action: Latch, to: accB},
 		{name: "quiet time, another account", asked: accA, facts: Facts{Customer: customer(""), Account: account(accA, AccountKnown), Quiet: Quiet{accB, noon.Add(time.Second)}}, action: None, wait: WaitQuietTime, to: accA},
-		{name: "quiet time, no verdict yet", asked: accA, facts: Facts{Customer: CustomerReading{Customer: 7}, Quiet: Quiet{accB, noon.Add(time.Second)}}, action: None, wait: WaitQuietTime},
+		{name: "quiet time, no verdict yet", asked: accA, facts: Facts{Customer: CustomerReading{Customer: 7}, Quiet: Quiet{accB, noon.Add(time.Second)}}, action: None, wait: WaitQuietTime, to: accA},
 		{name: "quiet time, there already but for how long", asked: accA, facts: Facts{Customer: customer(accA), Quiet: Quiet{accB, noon.Add(time.Second)}}, action: None, wait: WaitQuietTime, from: accA, to: accA},
 		{name: "quiet time over", asked: accA, facts: Facts{Customer: customer(""), Account: account(accA, AccountKnown), Quiet: Quiet{accB, noon}}, action: Latch, to: accA},
 	} {

@@ -65,7 +65,7 @@ func (s *Server) addRequest(w http.ResponseWriter, r *http.Request) (any, error)
 func (s *Server) showRequest(_ http.ResponseWriter, r *http.Request) (any, error) {
 	req, err := s.store.Request(r.Context(), r.PathValue("id"))
 	if err != nil {
-		return nil, fmt.Errorf("request %q: %w", r.PathValue("id"), err)
+		return nil, err
 	}
 	return req, nil
 }

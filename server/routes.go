@@ -199,7 +199,12 @@ func (p *params) since(name string) time.Time {
 	if d, err := time.ParseDuration(text); err == nil && d > 0 {
 		return time.Now().Add(-d)
 	}
-	for _, form := range []string{time.RFC3339, time.DateOnly} {
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n > 0 {
+			return time.Now().AddDate(0, 0, -n)
+		}
+	}
+	for _, form := range []string{time.RFC3339, "2006-01-02T15:04", time.DateOnly} {
 		if t, err := time.Parse(form, text); err == nil {
 			return t
 		}
@@ -212,7 +217,7 @@ func list[T ~string](p *params, name string, valid func(T) bool, known []T) []T 
 	var out []T
 	for _, text := range p.r.URL.Query()[name] {
 		for one := range strings.SplitSeq(text, ",") {
-			v := T(one)
+			v := T(strings.TrimSpace(one))
 			if !valid(v) {
 				words := make([]string, len(known))
 				for i, k := range known {

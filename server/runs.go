@@ -28,7 +28,7 @@ func (s *Server) listRuns(_ http.ResponseWriter, r *http.Request) (any, error) {
 func (s *Server) showRun(_ http.ResponseWriter, r *http.Request) (any, error) {
 	run, err := s.store.Run(r.Context(), r.PathValue("id"))
 	if err != nil {
-		return nil, fmt.Errorf("run %q: %w", r.PathValue("id"), err)
+		return nil, err
 	}
 	return run, nil
 }
@@ -81,7 +81,7 @@ type runStream struct {
 	w      http.ResponseWriter
 	latest atomic.Pointer[syncer.Progress]
 	news   chan struct{}
-	over   chan struct{} // the run has ended
+	over   chan struct{} // the call has ended
 	done   chan struct{} // so has the writing of progress
 }
 
@@ -89,7 +89,12 @@ func newRunStream(w http.ResponseWriter) *runStream {
 	o := &runStream{w: w, news: make(chan struct{}, 1), over: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(o.done)
-		for range o.news {
+		for {
+			select {
+			case <-o.news:
+			case <-o.over:
+				return
+			}
 			if p := o.latest.Swap(nil); p != nil {
 				o.line(RunLine{Progress: p})
 			}
@@ -102,6 +107,8 @@ func newRunStream(w http.ResponseWriter) *runStream {
 	return o
 }
 
+// progress may be called also when the call is over: a run goes on when the
+// caller who asked for it is gone.
 func (o *runStream) progress(p syncer.Progress) {
 	o.latest.Store(&p)
 	select {
@@ -110,10 +117,9 @@ func (o *runStream) progress(p syncer.Progress) {
 	}
 }
 
-// end writes the last line. The run is over, so nobody calls progress any more.
+// end writes the last line.
 func (o *runStream) end(l RunLine) {
 	close(o.over)
-	close(o.news)
 	<-o.done
 	o.line(l)
 }

@@ -163,3 +163,20 @@ func TestServe(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCallerGoneWhileTold: progress that comes after its caller is gone is no
+// fault of the run's.
+func TestCallerGoneWhileTold(t *testing.T) {
+	s := newServer(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := httptest.NewRequest("POST", server.Root+"/runs", strings.NewReader(`{"kind":"sync"}`)).WithContext(ctx)
+	for range 20 {
+		s.Handler().ServeHTTP(httptest.NewRecorder(), r.Clone(ctx))
+	}
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, httptest.NewRequest("POST", server.Root+"/runs", strings.NewReader(`{"kind":"sync"}`)))
+	if !strings.Contains(w.Body.String(), `"report"`) || strings.Contains(w.Body.String(), "panicked") {
+		t.Error(w.Body.String())
+	}
+}

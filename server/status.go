@@ -44,6 +44,7 @@ type Status struct {
 	CustomersSurvey time.Time           `json:"customersSurveyed,omitzero"`
 	CustomersFull   time.Time           `json:"customersSurveyedInFull,omitzero"`
 	LastError       string              `json:"lastError,omitempty"`
+	RefusedDigest   string              `json:"refusedDigest,omitempty"` // of the pull or survey that the last run refused
 	LastErrorOfARun string              `json:"lastErrorRun,omitempty"`
 }
 
@@ -121,6 +122,9 @@ func (s *Server) lastRuns(ctx context.Context, st *Status) error {
 				}
 			}
 		}
+	}
+	if len(runs) > 0 && runs[0].Refused != nil {
+		st.RefusedDigest = runs[0].Refused.Digest
 	}
 	if len(runs) > 0 && st.Loop.LastRun.ID == "" {
 		st.Loop.LastRun = runs[0]

@@ -124,15 +124,18 @@ func create(o Options) error {
 		return &OpenError{Path: o.Path, Err: err, Hint: "look at the permissions of its folder"}
 	}
 	dir := filepath.Dir(o.Path)
-	if info, err := os.Stat(dir); err != nil {
+	info, err := os.Stat(dir)
+	if err != nil {
 		return &OpenError{Path: o.Path, Err: err, Hint: fmt.Sprintf("make the folder %s, owned by the user that latchd runs as, or set state.path", dir)}
-	} else if !info.IsDir() {
+	}
+	if !info.IsDir() {
 		return &OpenError{Path: o.Path, Err: fmt.Errorf("%s is no folder", dir), Hint: "set state.path"}
 	}
 	temp, err := os.CreateTemp(dir, "."+filepath.Base(o.Path)+"-*.tmp")
 	if err != nil {
 		return &OpenError{Path: o.Path, Err: err, Hint: fmt.Sprintf("the folder %s must be writable by the user that latchd runs as", dir)}
 	}
+	giveTo(temp, info) // whoever owns the folder runs the daemon
 	name := temp.Name()
 	defer os.Remove(name)
 	if err := initFile(name, temp); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"latchd/config"
+	"latchd/server"
 )
 
 // version is set at build time: -ldflags "-X main.version=1.2.3".
@@ -31,6 +32,7 @@ type app struct {
 	stdin    io.Reader
 	out, err io.Writer
 	environ  []string
+	stopped  func() bool // a signal came; nil = none can
 
 	configFlag string
 	output     string
@@ -66,10 +68,20 @@ func (a *app) load() (*config.Config, error) {
 	if err != nil && !errors.As(err, &problems) {
 		return nil, &usageError{message: err.Error()}
 	}
-	if err != nil && path == "" {
+	if err != nil && path == "" && onlyMissing(problems) {
 		return nil, fmt.Errorf("there is no configuration file %s, and the environment does not hold all that is needed:\n%w", config.DefaultPath, err)
 	}
 	return cfg, err
+}
+
+// onlyMissing reports whether nothing is wrong but what is not there.
+func onlyMissing(problems config.Problems) bool {
+	for _, p := range problems {
+		if !strings.HasPrefix(p.Message, "is missing") {
+			return false
+		}
+	}
+	return true
 }
 
 func newRoot(a *app) *cobra.Command {
@@ -120,6 +132,8 @@ environment (docs/configuration.md).
 		}
 		return nil
 	}
+	root.Version = versionText()
+	root.SetVersionTemplate("latchd {{.Version}}\n")
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(newHelpCommand())
@@ -165,6 +179,7 @@ func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.SetOut(cmd.ErrOrStderr()) // results alone go to standard output
 			if err := cmd.Help(); err != nil {
 				return err
 			}
@@ -212,6 +227,9 @@ func newVersionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if a.machine() {
+				return a.document(server.Version{Version: versionText()})
+			}
 			fmt.Fprintf(a.out, "latchd %s\n", versionText())
 			return nil
 		},

@@ -10,6 +10,8 @@ import (
 	"latchd/latch"
 )
 
+var mappingColumns = []string{"fusebillId", "salesforceId", "since", "origin", "accountState", "mergedInto", "request"}
+
 var mappingHeader = []string{"customer", "account", "since", "origin", "accountState", "mergedInto", "request"}
 
 func mappingRow(m latch.Mapping) []string {
@@ -25,7 +27,7 @@ func newMappingCommand(a *app) *cobra.Command {
 					a.output = "csv"
 				}
 				return a.with(cmd.Context(), need{}, func(c *reach) error {
-					l := newListing(a, mappingHeader, mappingRow)
+					l := newListing(a, mappingHeader, mappingColumns, mappingRow)
 					if err := all(cmd.Context(), c, "/mappings", nil, l.add); err != nil {
 						return err
 					}
@@ -61,6 +63,8 @@ func newMappingCommand(a *app) *cobra.Command {
 		list("export", "Write the mapping as CSV, or as --output says"))
 }
 
+var historyColumns = []string{"at", "kind", "fusebillId", "from", "to", "by", "source", "request", "run", "detail"}
+
 var historyHeader = []string{"at", "kind", "customer", "from", "to", "by", "request", "detail"}
 
 func historyRow(e latch.Entry) []string {
@@ -79,7 +83,7 @@ func newHistoryCommand(a *app) *cobra.Command {
 				}
 			}
 			return a.with(cmd.Context(), need{}, func(c *reach) error {
-				l := newListing(a, historyHeader, historyRow)
+				l := newListing(a, historyHeader, historyColumns, historyRow)
 				if err := all(cmd.Context(), c, "/history", q, l.add); err != nil {
 					return err
 				}
@@ -96,6 +100,8 @@ func newHistoryCommand(a *app) *cobra.Command {
 	return listed(cmd)
 }
 
+var runColumns = []string{"id", "trigger", "startedAt", "finishedAt", "result", "error", "pending", "waiting", "held", "digest"}
+
 var runHeader = []string{"id", "trigger", "started", "result", "outcomes", "held", "calls", "detail"}
 
 func runRow(r latch.Run) []string {
@@ -104,7 +110,7 @@ func runRow(r latch.Run) []string {
 		result = "under way"
 	}
 	return []string{
-		r.ID, r.Trigger, when(r.StartedAt), result, outcomesText(r.Outcomes), fmt.Sprint(r.Held),
+		r.ID, r.Trigger, when(r.StartedAt), result, runOutcomes(r), fmt.Sprint(r.Held),
 		fmt.Sprintf("%d+%d", r.Calls.Salesforce, r.Calls.StaxBill), r.Error,
 	}
 }
@@ -127,7 +133,7 @@ func newRunsCommand(a *app) *cobra.Command {
 	})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return a.with(cmd.Context(), need{}, func(c *reach) error {
-			l := newListing(a, runHeader, runRow)
+			l := newListing(a, runHeader, runColumns, runRow)
 			if err := all(cmd.Context(), c, "/runs", nil, l.add); err != nil {
 				return err
 			}

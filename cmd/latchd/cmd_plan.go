@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -57,8 +58,13 @@ func (a *app) planFailed(rep *syncer.Report) error {
 	if rep.Hint != "" {
 		fmt.Fprintf(a.err, "  → %s\n", rep.Hint)
 	}
+	if rep.Run.Refused != nil {
+		fmt.Fprintf(a.err, "  → allow exactly this loss: latchd approve %s\n", rep.Run.Refused.Digest)
+	}
 	return exit(runStatus(rep.Run))
 }
+
+var stepColumns = []string{"fusebillId", "action", "from", "to", "outcome", "held", "request", "waitingFor", "detail", "warning"}
 
 var stepHeader = []string{"customer", "action", "from", "to", "outcome", "held", "request", "detail"}
 
@@ -70,12 +76,16 @@ func stepRow(s latch.Step) []string {
 	if s.WaitingFor != "" {
 		outcome = "waits for " + string(s.WaitingFor)
 	}
-	return []string{s.Customer.String(), string(s.Action), string(s.From), string(s.To), outcome, held, s.Request, s.Detail}
+	detail := s.Detail
+	if s.Warning != "" {
+		detail = strings.TrimPrefix(detail+"; "+s.Warning, "; ")
+	}
+	return []string{s.Customer.String(), string(s.Action), string(s.From), string(s.To), outcome, held, s.Request, detail}
 }
 
 func (a *app) printPlan(rep *syncer.Report) error {
 	p := rep.Plan
-	l := newListing(a, stepHeader, stepRow)
+	l := newListing(a, stepHeader, stepColumns, stepRow)
 	for _, s := range p.Steps {
 		if err := l.add(s); err != nil {
 			return err

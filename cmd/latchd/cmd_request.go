@@ -195,6 +195,11 @@ func (f *requestFilters) values() url.Values {
 	return q
 }
 
+var requestColumns = []string{
+	"fusebillId", "salesforceId", "forceLatch", "id", "state", "waitingFor", "nextAttemptAt", "outcome", "detail", "previousSalesforceId",
+	"source", "by", "acceptedAt", "attempts", "finishedAt", "run", "retryOf",
+}
+
 var requestHeader = []string{"id", "customer", "account", "force", "state", "outcome", "detail"}
 
 func requestRow(r latch.Request) []string {
@@ -215,7 +220,7 @@ func newRequestList(a *app) *cobra.Command {
 		Use: "list", Short: "List requests, oldest first", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd.Context(), need{}, func(c *reach) error {
-				l := newListing(a, requestHeader, requestRow)
+				l := newListing(a, requestHeader, requestColumns, requestRow)
 				if err := all(cmd.Context(), c, "/requests", f.values(), l.add); err != nil {
 					return err
 				}
@@ -273,7 +278,7 @@ func (a *app) printRequest(ctx context.Context, c *reach, r latch.Request) error
 	line("finished", when(r.FinishedAt))
 	line("retry of", r.RetryOf)
 	fmt.Fprintln(a.out)
-	l := newListing(a, historyHeader, historyRow)
+	l := newListing(a, historyHeader, historyColumns, historyRow)
 	if err := all(ctx, c, "/history", url.Values{"request": {r.ID}}, l.add); err != nil {
 		return err
 	}
@@ -331,13 +336,13 @@ func (a *app) picked(ctx context.Context, c *reach, q url.Values, verb string, y
 		return nil, nil
 	}
 	if yes {
+		fmt.Fprintf(a.err, "%s: %s\n", verb, plural(len(ids), "request"))
 		return ids, nil
 	}
-	fmt.Fprintf(a.err, "%s %s? [y/N] ", verb, plural(len(ids), "request"))
 	if !isTerminal(a.stdin) {
-		fmt.Fprintln(a.err)
 		return nil, &usageError{fmt.Sprintf("%s would be changed, and nobody can be asked here", plural(len(ids), "request")), "add --yes"}
 	}
+	fmt.Fprintf(a.err, "%s %s? [y/N] ", verb, plural(len(ids), "request"))
 	// Reading from a terminal knows no context; it ends with the process.
 	answered := make(chan string, 1)
 	go func() {
@@ -359,7 +364,7 @@ func (a *app) picked(ctx context.Context, c *reach, q url.Values, verb string, y
 
 func (a *app) change(ctx context.Context, c *reach, verb, done string, ids []string) error {
 	failed := 0
-	l := newListing(a, requestHeader, requestRow)
+	l := newListing(a, requestHeader, requestColumns, requestRow)
 	for chunk := range slices.Chunk(ids, state.MaxPerCall/10) {
 		var got server.Changed
 		if err := c.call(ctx, http.MethodPost, "/requests/"+verb, nil, server.IDs{IDs: chunk}, &got); err != nil {

@@ -61,7 +61,7 @@ func (a *app) printStatus(st server.Status, daemon bool) {
 		line("now", "%s, %d done (run %s)", phaseWords[p.Phase], p.Done, st.Loop.Running)
 	}
 	if r := st.Loop.LastRun; r.ID != "" {
-		line("last run", "%s %s (%s), %s", r.Result, ago(r.FinishedAt, st.Now), r.Trigger, outcomesText(r.Outcomes))
+		line("last run", "%s %s (%s), %s", r.Result, ago(r.FinishedAt, st.Now), r.Trigger, runOutcomes(r))
 	} else {
 		line("last run", "none")
 	}
@@ -89,6 +89,9 @@ func (a *app) printStatus(st server.Status, daemon bool) {
 	line("customers", "%d latched, surveyed %s, in full %s", st.Mappings, ago(st.CustomersSurvey, st.Now), ago(st.CustomersFull, st.Now))
 	if st.Held > 0 {
 		line("held", "%s: latchd plan shows them, latchd approve %s releases them", plural(st.Held, "request"), st.HeldDigest)
+	}
+	if st.RefusedDigest != "" {
+		line("refused", "if the loss is real, allow exactly it: latchd approve %s", st.RefusedDigest)
 	}
 	needs := map[latch.Outcome]int{}
 	for o, n := range st.NeedPerson {

@@ -231,3 +231,45 @@ func TestStopUnderWay(t *testing.T) {
 	}
 	e.finish(n, base, free)
 }
+
+// TestCallerGone: a caller of --once who is stopped does not harm the daemon's
+// run, which goes on to its end.
+func TestCallerGone(t *testing.T) {
+	const n, base = 40, 100
+	e := newEstate(t, sandbox.Options{Accounts: 400, Customers: 100, Seed: 4})
+	e.env = append(e.env, "LATCHD_SCHEDULE_SYNC=0 0 1 1 *")
+	d := e.daemon()
+	d.waitFor(latch.EventRunFinished)
+	if _, err := e.box.AddFault(sandbox.Fault{Match: sandbox.FaultMatch{Call: "latch", Nth: 5, Count: 1000}, Do: sandbox.FaultAction{Hold: "before"}}); err != nil {
+		t.Fatal(err)
+	}
+	path, free := e.csv(n, base)
+	e.must(exitDone, "request", "import", path)
+	if err := e.box.AwaitHeld(t.Context(), 16); err != nil {
+		t.Fatal(err)
+	}
+	caller := e.command("--once")
+	if err := caller.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.box.SetFaults(nil); err != nil {
+		t.Fatal(err)
+	}
+	e.box.Release()
+	d.waitFor(latch.EventRunStarted, `"trigger":"once"`)
+	if err := caller.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_ = caller.Wait() // stopped, or done before the signal came
+	e.finish(n, base, free)
+	if code := d.stop(); code != 0 {
+		t.Errorf("it ended with %d", code)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, line := range d.logs {
+		if strings.Contains(line, "panicked") {
+			t.Error(line)
+		}
+	}
+}

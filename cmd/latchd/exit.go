@@ -75,7 +75,7 @@ func (a *app) finish(err error) int {
 		return exitDone
 	case errors.As(err, &done):
 		return int(done)
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), a.stopped != nil && a.stopped():
 		fmt.Fprintln(a.err, "latchd: stopped on request; what was accepted is kept, and what was under way is settled by the next run")
 		return exitFailed
 	}

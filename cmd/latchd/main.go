@@ -26,7 +26,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal ends the process at once
-	a := &app{stdin: stdin, out: stdout, err: stderr, environ: os.Environ()}
+	a := &app{stdin: stdin, out: stdout, err: stderr, environ: os.Environ(), stopped: func() bool { return ctx.Err() != nil }}
 	root := newRoot(a)
 	root.SetArgs(args)
 	root.SetIn(stdin)

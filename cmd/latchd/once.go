@@ -142,11 +142,7 @@ func (a *app) printRun(rep *syncer.Report) {
 	if n := r.Customers; n.Seen > 0 || r.Accounts != (latch.AccountCounts{}) {
 		fmt.Fprintf(w, "  customers  %d seen, %d differ from what was known\n", n.Seen, n.Changed)
 	}
-	outcomes := outcomesText(r.Outcomes)
-	if len(r.Outcomes) == 0 && r.Result != latch.RunDone {
-		outcomes = "none"
-	}
-	fmt.Fprintf(w, "  outcomes   %s\n", outcomes)
+	fmt.Fprintf(w, "  outcomes   %s\n", runOutcomes(r))
 	if r.Pending+r.Waiting > 0 {
 		fmt.Fprintf(w, "  left       %d pending, %d waiting\n", r.Pending, r.Waiting)
 	}
@@ -157,6 +153,15 @@ func (a *app) printRun(rep *syncer.Report) {
 			fmt.Fprintf(w, "             %s\n", reason)
 		}
 		fmt.Fprintf(w, "             see them: latchd plan    release exactly these: latchd approve %s\n", r.Digest)
+	}
+	shared := 0
+	for _, s := range rep.Plan.Steps {
+		if s.Warning != "" {
+			shared++
+		}
+	}
+	if shared > 0 {
+		fmt.Fprintf(w, "  shared     %s to an account that another customer holds too (requests.shared_account)\n", plural(shared, "latch"))
 	}
 	if r.Refused != nil {
 		fmt.Fprintf(w, "  refused    if the loss is real, allow exactly it: latchd approve %s\n", r.Refused.Digest)
@@ -187,6 +192,14 @@ func resultWords(r latch.Result) string {
 		return "stopped or cut short by a service's limit"
 	}
 	return string(r)
+}
+
+// runOutcomes says "nothing to do" only of a run that was done and left nothing.
+func runOutcomes(r latch.Run) string {
+	if len(r.Outcomes) == 0 && (r.Result != latch.RunDone || r.Held+r.Pending+r.Waiting > 0) {
+		return "none"
+	}
+	return outcomesText(r.Outcomes)
 }
 
 func outcomesText(m map[latch.Outcome]int) string {

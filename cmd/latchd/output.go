@@ -29,17 +29,40 @@ func (a *app) machine() bool { return a.output != "table" }
 // listing prints records one by one as they come, in the form asked for. The
 // header names the columns of table and csv; row gives their values.
 type listing[T any] struct {
-	a      *app
-	header []string
-	row    func(T) []string
+	a       *app
+	header  []string
+	columns []string // of CSV: names of the record as JSON has them
+	row     func(T) []string
 
 	csv   *csv.Writer
 	table table.Writer
 	n     int
 }
 
-func newListing[T any](a *app, header []string, row func(T) []string) *listing[T] {
-	return &listing[T]{a: a, header: header, row: row}
+func newListing[T any](a *app, header, columns []string, row func(T) []string) *listing[T] {
+	return &listing[T]{a: a, header: header, columns: columns, row: row}
+}
+
+// csvRow is a record as a row: the values that its JSON has under the columns.
+func (l *listing[T]) csvRow(v T) ([]string, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return nil, err
+	}
+	row := make([]string, len(l.columns))
+	for i, name := range l.columns {
+		raw := fields[name]
+		var text string
+		if json.Unmarshal(raw, &text) != nil {
+			text = string(raw) // a number, a boolean
+		}
+		row[i] = text
+	}
+	return row, nil
 }
 
 func (l *listing[T]) add(v T) error {
@@ -61,11 +84,15 @@ func (l *listing[T]) add(v T) error {
 	case "csv":
 		if l.csv == nil {
 			l.csv = csv.NewWriter(l.a.out)
-			if err := l.csv.Write(l.header); err != nil {
+			if err := l.csv.Write(l.columns); err != nil {
 				return err
 			}
 		}
-		return l.csv.Write(l.row(v))
+		row, err := l.csvRow(v)
+		if err != nil {
+			return err
+		}
+		return l.csv.Write(row)
 	}
 	if l.table == nil {
 		l.table = newTable(l.header)
@@ -94,7 +121,7 @@ func (l *listing[T]) end(none string) error {
 	case "csv":
 		if l.csv == nil {
 			l.csv = csv.NewWriter(l.a.out)
-			if err := l.csv.Write(l.header); err != nil {
+			if err := l.csv.Write(l.columns); err != nil {
 				return err
 			}
 		}
@@ -161,6 +188,9 @@ func isTerminal(w any) bool {
 func plural(n int, one string) string {
 	if n == 1 {
 		return "1 " + one
+	}
+	if strings.HasSuffix(one, "ch") {
+		return fmt.Sprintf("%d %ses", n, one)
 	}
 	if strings.HasSuffix(one, "y") {
 		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(one, "y"))

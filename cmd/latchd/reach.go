@@ -47,7 +47,14 @@ func (a *app) connect(ctx context.Context, n need) (*reach, error) {
 	} else {
 		// The commands that only look, and those that only file, work with a
 		// broken configuration as far as they can.
+		var problems config.Problems
+		if !errors.As(cfgErr, &problems) {
+			return nil, cfgErr // a file that was named and cannot be read: whose state would it be?
+		}
 		path, socket = config.Peek(a.configPath(), a.environ)
+		if a.configPath() != "" && !n.services {
+			fmt.Fprintf(a.err, "latchd: the configuration is wrong (see latchd config check); the state used is %s\n", path)
+		}
 	}
 	if socket != "" {
 		switch there, err := server.Answers(ctx, socket); {
@@ -160,6 +167,9 @@ func (a *app) inProcess(ctx context.Context, cfg *config.Config, store *state.St
 	level, format := "warn", "auto"
 	if cfg != nil {
 		level, format = cfg.Log.Level, cfg.Log.Format
+	}
+	if !n.services && level == "info" {
+		level = "warn" // what the command prints says it already
 	}
 	log := newLogger(a.err, format, zap.NewAtomicLevelAt(logLevel(level)))
 	opts := syncer.Options{Store: store, Logger: log, Hook: a.hook()}
