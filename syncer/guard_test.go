@@ -190,3 +190,27 @@ func TestRefusedPullIsAllowedOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestSightLostWithoutAPull: a run that pulls nothing notices by the accounts
+// that it reads along, and an unknown account is no verdict then.
+func TestSightLostWithoutAPull(t *testing.T) {
+	inWorld(t, options{accounts: 3000, customers: 100, set: guarded}, func(w *world) {
+		w.done()
+		if err := w.box.HideAccounts(90); err != nil {
+			t.Fatal(err)
+		}
+		id := w.askFor(1, latch.ObservedAccountID(w.box.CreateAccount("made since")), false)
+		if err := w.box.HideAccounts(100); err != nil {
+			t.Fatal(err)
+		}
+		rep := w.order(syncer.Order{Kind: syncer.KindArrival})
+		if r := w.request(id); r.State == latch.Done || rep.Run.Result != latch.RunFailed || !strings.Contains(rep.Run.Error, "View All") {
+			t.Errorf("%s %s; the run %s: %s", r.State, r.Outcome, rep.Run.Result, rep.Run.Error)
+		}
+		if err := w.box.HideAccounts(0); err != nil {
+			t.Fatal(err)
+		}
+		w.done()
+		w.outcome(id, latch.Latched)
+	})
+}
