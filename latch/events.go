@@ -46,6 +46,7 @@ const (
 	EventBudgetSpent     = "budget_spent"
 	EventRetry           = "call_retried"
 	EventBackup          = "backup_written"
+	EventRestored        = "state_restored"
 	EventPruned          = "history_pruned"
 	EventStateOpened     = "state_opened"
 	EventStateBroken     = "state_broken"

@@ -37,7 +37,7 @@ func (e *DamagedError) Error() string {
 	return fmt.Sprintf("the state %s is damaged: %s; %s", e.Path, e.Reason, e.Hint)
 }
 
-const damageHint = "keep a copy of the file for inspection and put the last backup in its place"
+const damageHint = "stop latchd and restore the last backup: latchd restore FILE"
 
 // NewerError says that a newer latchd wrote the file.
 type NewerError struct {

@@ -187,6 +187,9 @@ type Binding struct {
 	StaxBillKey   string  `json:"staxbillKey,omitempty"`
 	Sample        []Known `json:"sample,omitempty"`
 	FullSurveyDue bool    `json:"fullSurveyDue,omitempty"`
+	FullPullDue   bool    `json:"fullPullDue,omitempty"`
+	// Restored is set once the state was put back from a backup, and stays.
+	Restored *latch.Restored `json:"restored,omitempty"`
 }
 
 // Known is a customer by which a Stax Bill account is recognised.

@@ -20,6 +20,10 @@ func (r *run) bind(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading what the state is bound to: %w", err)
 	}
+	if r.restored = b.Restored; b.Restored != nil && b.FullPullDue {
+		r.log.Warn("the state was restored from a backup: accounts and customers are read in full, and what was open in it is held until approved",
+			zap.String("event", latch.EventRestored), zap.Time("restoredAt", b.Restored.At))
+	}
 	org, err := r.sf.Org(ctx)
 	if err != nil {
 		return fmt.Errorf("signing in to Salesforce: %w", err)

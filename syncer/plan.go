@@ -85,6 +85,7 @@ func (r *run) decide(ctx context.Context, q state.Queued, f facts, claimed map[l
 		s = r.giveUp(s, q, now)
 	}
 	s = latch.Release(s, q.Hold, now)
+	s = r.restored.Settle(s, q.Hold, r.set.QuietTime, now)
 	if s.Applies() {
 		claimed[s.To] = req.Customer
 		if s.Warning != "" {

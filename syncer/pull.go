@@ -36,7 +36,7 @@ const (
 // pull brings the index of accounts up to date. It counts only when it is
 // complete; the last good index is kept otherwise. A pull that Salesforce's
 // limit stops does not stop the run: accounts that the last one saw count as
-// existing meanwhile.
+// existing meanwhile, unless the index came out of a backup.
 func (r *run) pull(ctx context.Context) error {
 	info, err := r.store.IndexInfo(ctx)
 	if err != nil {
@@ -46,8 +46,12 @@ func (r *run) pull(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading what the next pull is to be: %w", err)
 	}
+	bound, err := r.store.Binding(ctx)
+	if err != nil {
+		return fmt.Errorf("reading what the state is bound to: %w", err)
+	}
 	now := r.s.now()
-	full := r.set.fullDue(info.LastFull, now) || wanted != "" || now.Sub(info.Watermark) > changesFor
+	full := r.set.fullDue(info.LastFull, now) || wanted != "" || bound.FullPullDue || now.Sub(info.Watermark) > changesFor
 	if !full && r.young(info.LastComplete) {
 		return nil
 	}
@@ -57,7 +61,7 @@ func (r *run) pull(ctx context.Context) error {
 		err = r.pullChanges(ctx, info)
 	}
 	var sferr *sfclient.Error
-	if errors.As(err, &sferr) && sferr.Limited() && !info.LastComplete.IsZero() {
+	if errors.As(err, &sferr) && sferr.Limited() && !info.LastComplete.IsZero() && !bound.FullPullDue {
 		r.limited = err
 		r.log.Warn("no pull: Salesforce's limit; the index of the last complete pull is used",
 			zap.String("event", latch.EventBudgetSpent), zap.Error(err))
@@ -106,7 +110,21 @@ func (r *run) pullFull(ctx context.Context, info state.IndexInfo) error {
 	}
 	r.rec.Accounts, r.rec.Full = res.Counts, true
 	r.pulled(res)
-	return r.store.SetNote(ctx, notePullFull, "")
+	if err := r.store.SetNote(ctx, notePullFull, ""); err != nil {
+		return fmt.Errorf("recording that a full pull was made: %w", err)
+	}
+	b, err := r.store.Binding(ctx)
+	if err != nil {
+		return fmt.Errorf("reading what the state is bound to: %w", err)
+	}
+	if !b.FullPullDue {
+		return nil
+	}
+	b.FullPullDue = false
+	if err := r.store.SetBinding(ctx, b); err != nil {
+		return fmt.Errorf("recording that a full pull was made: %w", err)
+	}
+	return nil
 }
 
 func (r *run) pullChanges(ctx context.Context, info state.IndexInfo) error {

@@ -63,7 +63,8 @@ type run struct {
 
 	sfBefore, sbBefore map[string]int
 
-	sampled      sample // customers seen by a full survey, to know the Stax Bill account again
+	restored     *latch.Restored // the state was put back from a backup, at some time
+	sampled      sample          // customers seen by a full survey, to know the Stax Bill account again
 	pretend      map[latch.CustomerID]latch.CustomerReading
 	planned      []latch.Step
 	handled      map[string]bool                      // requests that were put to wait in this run

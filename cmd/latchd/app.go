@@ -139,7 +139,7 @@ environment (docs/configuration.md).
 	root.SetHelpCommand(newHelpCommand())
 	root.AddCommand(
 		newConfigCommand(a), newRequestCommand(a), newPlanCommand(a), newApproveCommand(a), newRejectCommand(a),
-		newMappingCommand(a), newHistoryCommand(a), newRunsCommand(a), newStatusCommand(a), newBackupCommand(a),
+		newMappingCommand(a), newHistoryCommand(a), newRunsCommand(a), newStatusCommand(a), newBackupCommand(a), newRestoreCommand(a),
 		newSandboxCommand(a), newDemoCommand(), newVersionCommand(a),
 	)
 	return root

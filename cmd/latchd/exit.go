@@ -90,11 +90,12 @@ func statusOf(err error) int {
 	var wrong *usageError
 	var problems config.Problems
 	var locked *state.LockedError
+	var running *runningError
 	var remote *server.Error
 	switch {
 	case errors.As(err, &wrong), errors.As(err, &problems):
 		return exitUsage
-	case errors.As(err, &locked):
+	case errors.As(err, &locked), errors.As(err, &running):
 		return exitTryLater
 	case errors.As(err, &remote):
 		switch remote.Kind {

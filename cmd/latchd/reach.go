@@ -40,21 +40,14 @@ type need struct {
 
 // connect finds the daemon, or opens the state.
 func (a *app) connect(ctx context.Context, n need) (*reach, error) {
-	cfg, cfgErr := a.load()
-	var path, socket string
-	if cfgErr == nil {
-		path, socket = cfg.State.Path, cfg.Server.Socket
-	} else {
-		// The commands that only look, and those that only file, work with a
-		// broken configuration as far as they can.
-		var problems config.Problems
-		if !errors.As(cfgErr, &problems) {
-			return nil, cfgErr // a file that was named and cannot be read: whose state would it be?
-		}
-		path, socket = config.Peek(a.configPath(), a.environ)
-		if a.configPath() != "" && !n.services {
-			fmt.Fprintf(a.err, "latchd: the configuration is wrong (see latchd config check); the state used is %s\n", path)
-		}
+	cfg, path, socket, cfgErr := a.where()
+	var problems config.Problems
+	switch {
+	case cfgErr == nil:
+	case !errors.As(cfgErr, &problems):
+		return nil, cfgErr
+	case a.configPath() != "" && !n.services:
+		fmt.Fprintf(a.err, "latchd: the configuration is wrong (see latchd config check); the state used is %s\n", path)
 	}
 	if socket != "" {
 		switch there, err := server.Answers(ctx, socket); {
@@ -77,6 +70,22 @@ func (a *app) connect(ctx context.Context, n need) (*reach, error) {
 		return nil, err
 	}
 	return a.inProcess(ctx, cfg, store, n)
+}
+
+// where finds the state and the socket. The commands that only look, and those
+// that only file, work with a broken configuration as far as they can, so both
+// are given also beside config.Problems; not beside any other error, since of a
+// file that cannot be read nobody knows whose state it names.
+func (a *app) where() (cfg *config.Config, state, socket string, err error) {
+	cfg, err = a.load()
+	var problems config.Problems
+	switch {
+	case err == nil:
+		return cfg, cfg.State.Path, cfg.Server.Socket, nil
+	case errors.As(err, &problems):
+		state, socket = config.Peek(a.configPath(), a.environ)
+	}
+	return nil, state, socket, err
 }
 
 // pingTime is how long whoever has the socket may take to say that he is there.

@@ -1,0 +1,210 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"latchd/latch"
+)
+
+// RestoreResult is what Restore did.
+type RestoreResult struct {
+	Kept string // where the state is that was there before; empty when there was none
+	Open int    // requests that are open in the backup: all of them are held until approved
+}
+
+// Restore puts a copy of a backup in the place of the state, which nobody may
+// have open. The backup is checked first, as a whole; one that is no sound state
+// changes nothing. What was there before is kept under another name beside it.
+//
+// The new state is marked: a pull and a survey in full are due, and its open
+// requests are held until approved (latch.Restored). A crash leaves the old state
+// or the new one at Options.Path, never none; repeating is safe.
+func Restore(ctx context.Context, o Options, backup string, now time.Time) (RestoreResult, error) {
+	var res RestoreResult
+	if o.LockTimeout <= 0 {
+		o.LockTimeout = defaultLockTimeout
+	}
+	if real, err := filepath.EvalSymlinks(o.Path); err == nil {
+		o.Path = real
+	}
+	old, err := lockForRestore(ctx, o)
+	if err != nil {
+		return res, err
+	}
+	if old != nil {
+		defer old.Close() // the lock ends with it
+	}
+	fresh, err := copyBackup(o, old, backup)
+	if err != nil {
+		return res, err
+	}
+	defer os.Remove(fresh)
+	if res.Open, err = markRestored(ctx, o, fresh, backup, now); err != nil {
+		return res, err
+	}
+	fail := func(err error) (RestoreResult, error) {
+		return RestoreResult{}, fmt.Errorf("put the backup in the place of the state %s: %w", o.Path, err)
+	}
+	if o.Hook == nil {
+		o.Hook = func(string) {}
+	}
+	o.Hook("restore:before-keep")
+	if old != nil {
+		if res.Kept, err = keep(o.Path, now); err != nil {
+			return fail(err)
+		}
+	}
+	o.Hook("restore:before-replace")
+	if old == nil {
+		err = os.Link(fresh, o.Path) // never over a state that another process made meanwhile
+	} else {
+		err = os.Rename(fresh, o.Path)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	if err := syncDir(filepath.Dir(o.Path)); err != nil {
+		return fail(err)
+	}
+	o.Hook("restore:after-replace")
+	return res, nil
+}
+
+// lockForRestore locks the state that is there, sound or not; nil where there
+// is none.
+func lockForRestore(ctx context.Context, o Options) (*os.File, error) {
+	if _, err := os.Stat(o.Path); errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return openLocked(ctx, o)
+}
+
+// copyBackup copies the backup to a file beside the state, owned like it.
+func copyBackup(o Options, old *os.File, backup string) (name string, err error) {
+	fail := func(err error) (string, error) {
+		return "", fmt.Errorf("copy the backup %s: %w", backup, err)
+	}
+	from, err := os.Open(backup)
+	if err != nil {
+		return fail(err)
+	}
+	defer from.Close()
+	info, err := from.Stat()
+	if err != nil {
+		return fail(err)
+	}
+	if !info.Mode().IsRegular() {
+		return fail(errors.New("it is no regular file"))
+	}
+	dir := filepath.Dir(o.Path)
+	like, err := os.Stat(dir)
+	if err == nil && old != nil {
+		if now, serr := old.Stat(); serr == nil && os.SameFile(now, info) {
+			return fail(errors.New("it is the state itself"))
+		}
+		like, err = old.Stat()
+	}
+	if err != nil {
+		return fail(err)
+	}
+	to, err := os.CreateTemp(dir, "."+filepath.Base(o.Path)+"-*.tmp")
+	if err != nil {
+		return fail(err)
+	}
+	giveTo(to, like)
+	_, err = io.Copy(to, from)
+	if err = errors.Join(err, to.Close()); err != nil {
+		_ = os.Remove(to.Name())
+		return fail(err)
+	}
+	return to.Name(), nil
+}
+
+// markRestored opens the copy of a backup as a state, checks all of it, and
+// marks it. It is synced on return.
+func markRestored(ctx context.Context, o Options, path, backup string, now time.Time) (open int, err error) {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return 0, &OpenError{Path: backup, Err: err}
+	}
+	s := newStore(Options{Path: path, Hook: o.Hook})
+	if err := s.start(ctx, file, false); err != nil {
+		return 0, named(err, backup)
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	findings, err := s.Check(ctx)
+	if err != nil {
+		return 0, named(err, backup)
+	}
+	if len(findings) > 0 {
+		return 0, &DamagedError{Path: backup, Reason: findings[0], Hint: backupHint}
+	}
+	counts, err := s.CountRequests(ctx)
+	if err != nil {
+		return 0, named(err, backup)
+	}
+	for state, n := range counts {
+		if state != latch.Done {
+			open += n
+		}
+	}
+	err = s.update(ctx, stepRestored, func(t *tx) error {
+		var b Binding
+		if _, err := t.get(bMeta, mBinding, &b); err != nil {
+			return err
+		}
+		b.FullPullDue, b.FullSurveyDue = true, true
+		b.Restored = &latch.Restored{At: now.UTC()}
+		if v := t.b(bMeta).Get(mLastID); len(v) == len(ulid.ULID{}) {
+			b.Restored.Through = ulid.ULID(v).String()
+		}
+		return t.put(bMeta, mBinding, b)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("mark the backup as restored: %w", err)
+	}
+	return open, file.Sync()
+}
+
+const backupHint = "try an older backup; the state was left as it was"
+
+// named tells of a backup under its own name, not under that of its copy.
+func named(err error, backup string) error {
+	var damaged *DamagedError
+	var newer *NewerError
+	switch {
+	case errors.As(err, &damaged):
+		return &DamagedError{Path: backup, Reason: damaged.Reason, Hint: backupHint}
+	case errors.As(err, &newer):
+		return &NewerError{Path: backup, Have: newer.Have, Know: newer.Know}
+	}
+	return fmt.Errorf("look at the backup %s: %w", backup, err)
+}
+
+// keep gives the state a second name, under which it stays when another file
+// takes its place.
+func keep(path string, now time.Time) (string, error) {
+	base := path + ".before-restore-" + now.UTC().Format("20060102T150405Z")
+	for n := 0; ; n++ {
+		name := base
+		if n > 0 {
+			name = fmt.Sprintf("%s-%d", base, n)
+		}
+		err := os.Link(path, name)
+		if errors.Is(err, os.ErrExist) && n < 100 {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("keep the state that is there as %s: %w", name, err)
+		}
+		return name, syncDir(filepath.Dir(path))
+	}
+}
