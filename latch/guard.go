@@ -16,12 +16,28 @@ type Limits struct {
 }
 
 // Use is what counts against the limits already: the effects of the last 24
-// hours over all runs, approved ones left out.
+// hours over all runs, and calls that may have had one; approved ones left out.
 type Use struct {
 	Relatches  int
 	Latches    int
 	PerAccount map[AccountID]int
 	Mappings   int // customers that are latched at all
+}
+
+// Add counts n more calls of a kind to an account; n may be negative, and nothing
+// sinks below zero. PerAccount must not be nil.
+func (u *Use) Add(a Action, to AccountID, n int) {
+	switch a {
+	case Latch:
+		u.Latches = max(u.Latches+n, 0)
+	case Relatch:
+		u.Relatches = max(u.Relatches+n, 0)
+	default:
+		return
+	}
+	if u.PerAccount[to] = max(u.PerAccount[to]+n, 0); u.PerAccount[to] == 0 {
+		delete(u.PerAccount, to)
+	}
 }
 
 // Trip is a limit that a plan would pass.

@@ -21,34 +21,47 @@ func (t *tx) effect(at time.Time, r latch.Request, to latch.AccountID, approved 
 	return t.b(bEffects).Put(join(timeKey(at), []byte(r.ID)), append(value, to...))
 }
 
-// GuardUse counts what was applied at since or later, over all runs, approved
-// steps left out, and the latched customers. What is older than 48 hours may be
-// gone.
+// GuardUse counts what was applied at since or later, over all runs, and what is
+// not resolved yet: a call of an open intent may have taken effect, whatever its
+// request waits for. Approved steps are left out. What is older than 48 hours may
+// be gone. It also counts the latched customers.
 func (s *Store) GuardUse(ctx context.Context, since time.Time) (use latch.Use, err error) {
 	err = s.view(ctx, func(t *tx) error {
 		use = latch.Use{PerAccount: map[latch.AccountID]int{}}
 		if use.Mappings, err = t.counter(mMappings); err != nil {
 			return err
 		}
-		c := t.b(bEffects).Cursor()
-		for k, v := c.Seek(timeKey(since)); k != nil; k, v = c.Next() {
-			if err := t.alive(); err != nil {
-				return err
-			}
-			if len(v) < 2 {
-				return &badRecord{fmt.Sprintf("the effect %x has %d bytes", k, len(v))}
-			}
-			if v[1] == 'a' {
-				continue
-			}
-			if v[0] == 'r' {
-				use.Relatches++
-			} else {
-				use.Latches++
-			}
-			use.PerAccount[latch.AccountID(v[2:])]++
+		if err := t.eachEffect(since, use.Add); err != nil {
+			return err
 		}
-		return nil
+		return t.eachIntent(func(i latch.Intent) error {
+			if !i.Approved {
+				use.Add(i.Action, i.To, 1)
+			}
+			return nil
+		})
 	})
 	return use, err
+}
+
+// eachEffect goes through the effects from a time on that nobody approved.
+func (t *tx) eachEffect(since time.Time, add func(latch.Action, latch.AccountID, int)) error {
+	c := t.b(bEffects).Cursor()
+	for k, v := c.Seek(timeKey(since)); k != nil; k, v = c.Next() {
+		if err := t.alive(); err != nil {
+			return err
+		}
+		if len(v) < 2 {
+			return &badRecord{fmt.Sprintf("the effect %x has %d bytes", k, len(v))}
+		}
+		if v[1] == 'a' {
+			continue
+		}
+		action := latch.Latch
+		if v[0] == 'r' {
+			action = latch.Relatch
+		}
+		add(action, latch.AccountID(v[2:]), 1)
+	}
+	return nil
 }

@@ -123,6 +123,24 @@ func (s *Store) OpenIntents(ctx context.Context, after string, limit int) (page 
 	return page, next, nil
 }
 
+// eachIntent goes through all open intents.
+func (t *tx) eachIntent(fn func(latch.Intent) error) error {
+	c := t.b(bIntents).Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		if err := t.alive(); err != nil {
+			return err
+		}
+		var i intentRecord
+		if err := decode(bIntents, k, v, &i); err != nil {
+			return err
+		}
+		if err := fn(i.Intent); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // StartQuiet gives the customers of open intents a quiet time until then: after
 // a crash nobody knows when their calls went out. It never shortens one. One
 // transaction; may be repeated.

@@ -198,5 +198,13 @@ func testGuard(t *testing.T, open func(t *testing.T) *Store) {
 		t.Errorf("use: %+v", use)
 	}
 	equal(t, "from the beginning", must(s.GuardUse(ctx, at(0)))(t).Latches, 2)
+	// A call whose fate is not known may have had its effect.
+	unknown := intentFor(fileOne(t, s, filing(4, 1), at(63)), "", at(63))
+	begin(t, s, unknown)
+	use = must(s.GuardUse(ctx, at(1)))(t)
+	if use.Latches != 2 || use.PerAccount[acc(1)] != 2 {
+		t.Errorf("use with an unknown intent: %+v", use)
+	}
+	must(s.Settle(ctx, "r", []Settlement{{Intent: unknown, Fate: FateNotSent, Verdict: Verdict{To: latch.Pending}}}, at(64)))(t)
 	equal(t, "from zero", must(s.GuardUse(ctx, time.Time{}))(t).Latches, 2)
 }

@@ -220,40 +220,31 @@ func (r *run) refresh(ctx context.Context, batch []planned, ahead latch.Use) ([]
 	return append(fresh, again...), err
 }
 
+// useOf is what steps will add once their calls go out; an open intent of theirs
+// counts already.
 func useOf(steps []planned) latch.Use {
 	use := latch.Use{PerAccount: map[latch.AccountID]int{}}
 	for _, s := range steps {
-		count(&use, s.step.Action, s.step.To, s.step.Approved, 1)
+		if !s.step.Approved && s.q.Intent == nil {
+			use.Add(s.step.Action, s.step.To, 1)
+		}
 	}
 	return use
-}
-
-func count(use *latch.Use, a latch.Action, to latch.AccountID, approved bool, by int) {
-	if approved {
-		return
-	}
-	switch a {
-	case latch.Latch:
-		use.Latches += by
-	case latch.Relatch:
-		use.Relatches += by
-	}
-	use.PerAccount[to] += by
 }
 
 // inflight knows the intents whose fate is not recorded yet.
 type inflight struct {
 	mu      sync.Mutex
-	intents map[string]latch.Intent
+	intents map[string]bool // by request
 }
 
-func (f *inflight) add(in latch.Intent) {
+func (f *inflight) add(request string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.intents == nil {
-		f.intents = map[string]latch.Intent{}
+		f.intents = map[string]bool{}
 	}
-	f.intents[in.Request] = in
+	f.intents[request] = true
 }
 
 func (f *inflight) remove(request string) {
@@ -265,16 +256,5 @@ func (f *inflight) remove(request string) {
 func (f *inflight) has(request string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	_, ok := f.intents[request]
-	return ok
-}
-
-func (f *inflight) use() latch.Use {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	use := latch.Use{PerAccount: map[latch.AccountID]int{}}
-	for _, in := range f.intents {
-		count(&use, in.Action, in.To, in.Approved, 1)
-	}
-	return use
+	return f.intents[request]
 }

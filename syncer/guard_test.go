@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"latchd/latch"
+	"latchd/sandbox"
 	"latchd/syncer"
 )
 
@@ -212,5 +213,55 @@ func TestSightLostWithoutAPull(t *testing.T) {
 		}
 		w.done()
 		w.outcome(id, latch.Latched)
+	})
+}
+
+// TestGuardCountsOpenIntents: a call without an answer may have had its effect,
+// and one that is found to have had it counts in the window that finds it.
+func TestGuardCountsOpenIntents(t *testing.T) {
+	set := syncer.Settings{Limits: latch.Limits{MaxRelatches: 1}}
+	t.Run("waiting", func(t *testing.T) {
+		inWorld(t, options{accounts: 50, customers: 40, set: set}, func(w *world) {
+			late := w.ask(0, 41, true)
+			w.fault(sandbox.FaultMatch{Call: "latch", Nth: 1}, sandbox.FaultAction{Hold: "before"})
+			w.run()
+			if r := w.request(late); r.State != latch.Waiting {
+				t.Fatalf("%+v", r)
+			}
+			w.ask(4, 42, true)
+			if rep := w.run(); rep.Run.Held != 1 || w.effects(4) != 0 {
+				t.Errorf("held %d, with a call open that took effect later", rep.Run.Held)
+			}
+			w.box.Release()
+			time.Sleep(2 * time.Minute)
+			w.run()
+			w.outcome(late, latch.Relatched)
+		})
+	})
+	t.Run("found", func(t *testing.T) {
+		inWorld(t, options{accounts: 50, customers: 40, set: set}, func(w *world) {
+			late := w.ask(0, 41, true)
+			w.fault(sandbox.FaultMatch{Call: "latch", Nth: 1}, sandbox.FaultAction{Hold: "before"})
+			w.run()
+			w.box.Release()
+			time.Sleep(2 * time.Minute)
+			w.ask(4, 42, true)
+			if rep := w.run(); rep.Run.Held != 1 || w.effects(4) != 0 {
+				t.Errorf("held %d in the window that found the effect", rep.Run.Held)
+			}
+			w.outcome(late, latch.Relatched)
+		})
+	})
+	t.Run("sent again", func(t *testing.T) {
+		inWorld(t, options{accounts: 50, customers: 40, set: set}, func(w *world) {
+			again := w.ask(0, 41, true)
+			w.fault(sandbox.FaultMatch{Call: "latch", Nth: 1}, sandbox.FaultAction{Cut: "before"})
+			w.run()
+			time.Sleep(2 * time.Minute)
+			if rep := w.run(); rep.Run.Held != 0 {
+				t.Error("its own open intent counted against it")
+			}
+			w.outcome(again, latch.Relatched)
+		})
 	})
 }

@@ -109,7 +109,7 @@ func (p *pipeline) send(batch []planned) error {
 			r.unclaim(in.To, in.Customer)
 			continue // cancelled, superseded or taken by another since it was planned
 		}
-		r.inflight.add(in)
+		r.inflight.add(in.Request)
 		p.mu.Lock()
 		p.open++
 		p.mu.Unlock()

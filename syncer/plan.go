@@ -43,7 +43,7 @@ func (r *run) planWindow(ctx context.Context, qs []state.Queued, ahead latch.Use
 		}
 	}
 	qs = of
-	use, err := r.guardUse(ctx, now)
+	use, err := r.guardUse(ctx, qs, steps, now)
 	if err != nil {
 		return nil, err
 	}
@@ -199,16 +199,21 @@ func (r *run) holders(ctx context.Context, req latch.Request, f latch.Facts, cla
 	return holding, true, nil
 }
 
-// guardUse is what counts against the limits: the effects of the last 24 hours,
-// and the calls under way. What settles between the two looks counts twice,
-// which errs on the safe side.
-func (r *run) guardUse(ctx context.Context, now time.Time) (latch.Use, error) {
-	flying := r.inflight.use()
+// guardUse is what counts against the limits already, in the state's one look at
+// effects and open intents. The intent of a request that is planned anew counts
+// no longer: its new step does, and a step that only tells its effect is counted
+// by the intent until that is recorded.
+func (r *run) guardUse(ctx context.Context, qs []state.Queued, steps []latch.Step, now time.Time) (latch.Use, error) {
 	use, err := r.store.GuardUse(ctx, now.Add(-guardWindow))
 	if err != nil {
 		return use, fmt.Errorf("counting what was applied in the last 24 hours: %w", err)
 	}
-	return addUse(use, flying, 1), nil
+	for i, s := range steps {
+		if in := qs[i].Intent; in != nil && s.Action != latch.None && !in.Approved {
+			use.Add(in.Action, in.To, -1)
+		}
+	}
+	return use, nil
 }
 
 func addUse(a, b latch.Use, sign int) latch.Use {
@@ -350,8 +355,8 @@ func (r *run) estimateOf(ctx context.Context, qs []state.Queued) (latch.Use, err
 	}
 	for _, q := range qs {
 		req := q.Request
-		if known[req.Account].State != latch.AccountKnown || q.Hold != nil {
-			continue
+		if known[req.Account].State != latch.AccountKnown || q.Hold != nil || q.Intent != nil {
+			continue // an open intent counts already
 		}
 		switch from := mapped(q); {
 		case from == "":
