@@ -1,21 +1,22 @@
 package main
 
 import (
+	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+
+	"latchd/selftest"
 )
 
-// variableKill makes the process end itself by SIGKILL at a named step, for
-// tests that look at what a crash leaves: "apply:after-call" at its first
-// passing, "apply:after-call:3" at its third.
-const variableKill = "LATCHD_TEST_KILL_AT"
-
-// hook gives what state and syncer call at their named steps: nil but in tests.
+// hook gives what state and syncer call at their named steps. It is nil but in
+// tests, which kill the process at a step ("apply:after-call" at its first
+// passing, "apply:after-call:3" at its third), or have it write down the steps
+// that it passes.
 func (a *app) hook() func(string) {
-	at := a.getenv(variableKill)
-	if at == "" {
+	at, file := a.getenv(selftest.VariableKill), a.getenv(selftest.VariableSteps)
+	if at == "" && file == "" {
 		return nil
 	}
 	n := 1
@@ -28,6 +29,9 @@ func (a *app) hook() func(string) {
 	return func(step string) {
 		mu.Lock()
 		defer mu.Unlock()
+		if file != "" {
+			writeStep(file, step)
+		}
 		if step != at {
 			return
 		}
@@ -36,4 +40,15 @@ func (a *app) hook() func(string) {
 			select {}
 		}
 	}
+}
+
+// writeStep appends a step to a test's file; one that cannot be written is a step
+// that the test does not learn of.
+func writeStep(file, step string) {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return
+	}
+	_, _ = f.WriteString(step + "\n")
+	_ = f.Close()
 }

@@ -9,6 +9,7 @@ import (
 
 	"latchd/latch"
 	"latchd/sandbox"
+	"latchd/selftest"
 )
 
 // finish runs until nothing is left, and holds every request against what it
@@ -59,12 +60,12 @@ func TestKilledAtEachStep(t *testing.T) {
 			e := newEstate(t, sandbox.Options{Accounts: 400, Customers: 100, Seed: 3})
 			path, free := e.csv(n, base)
 			e.must(exitDone, "request", "import", path)
-			_, errs, code := e.latchdWith([]string{variableKill + "=" + at}, "--once")
+			_, errs, code := e.latchdWith([]string{selftest.VariableKill + "=" + at}, "--once")
 			if code != -1 {
 				t.Fatalf("it was not killed at %s: exit status %d\n%s", at, code, errs)
 			}
 			// Once more, killed while it recovers, where there is something to recover.
-			e.latchdWith([]string{variableKill + "=recover:after-read"}, "--once")
+			e.latchdWith([]string{selftest.VariableKill + "=recover:after-read"}, "--once")
 			e.finish(n, base, free)
 		})
 	}
@@ -75,7 +76,7 @@ func TestKilledAtEachStep(t *testing.T) {
 func TestKilledWithoutRecord(t *testing.T) {
 	e := newEstate(t, sandbox.Options{Accounts: 40, Customers: 10, Seed: 3})
 	e.must(exitDone, "request", "add", "1000002", e.box.AccountID(20))
-	if _, _, code := e.latchdWith([]string{variableKill + "=apply:after-call"}, "--once"); code != -1 {
+	if _, _, code := e.latchdWith([]string{selftest.VariableKill + "=apply:after-call"}, "--once"); code != -1 {
 		t.Fatal("it was not killed")
 	}
 	if e.latchCalls() != 1 || e.at(1) != latch.ObservedAccountID(e.box.AccountID(20)) {

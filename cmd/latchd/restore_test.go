@@ -9,6 +9,7 @@ import (
 
 	"latchd/latch"
 	"latchd/sandbox"
+	"latchd/selftest"
 )
 
 // TestRestoreDrill goes through what an operator does after the loss of a disk:
@@ -108,7 +109,7 @@ func TestKilledWhileRestoring(t *testing.T) {
 			backup := filepath.Join(e.dir, "backup.db")
 			e.must(exitDone, "backup", backup)
 			e.must(exitDone, "request", "add", "1000003", e.box.AccountID(26))
-			if _, errs, code := e.latchdWith([]string{variableKill + "=" + at}, "restore", backup); code != -1 {
+			if _, errs, code := e.latchdWith([]string{selftest.VariableKill + "=" + at}, "restore", backup); code != -1 {
 				t.Fatalf("it was not killed: %d %s", code, errs)
 			}
 			var requests []latch.Request

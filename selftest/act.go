@@ -1,0 +1,337 @@
+package selftest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"latchd/latch"
+	"latchd/sandbox"
+	"latchd/state"
+)
+
+// act does one thing that operators, files, schedules or other people do, most
+// often to a process that may die in it.
+func (e *estate) act(ctx context.Context) error {
+	pick := e.random.IntN(100)
+	for _, a := range []struct {
+		share int // of 100
+		do    func(context.Context) error
+	}{
+		{26, e.file},
+		{6, e.add},
+		{30, e.once},
+		{8, e.daemon},
+		{8, e.approve},
+		{4, e.cancel},
+		{3, e.dryRun},
+		{3, e.backup},
+		{2, e.restore},
+		{4, e.drop},
+		{3, e.age},
+		{3, e.byHand},
+	} {
+		if pick -= a.share; pick < 0 {
+			return a.do(ctx)
+		}
+	}
+	return errors.New("the shares of what is done are no 100")
+}
+
+// file imports a new file, or one that latchd never confirmed.
+func (e *estate) file(ctx context.Context) error {
+	var f *filing
+	if again := e.asked.unfiled(false); len(again) > 0 && e.random.IntN(3) == 0 {
+		f = again[e.random.IntN(len(again))]
+	} else {
+		var err error
+		if f, err = e.writeFile("", 3+e.random.IntN(10)); err != nil {
+			return err
+		}
+	}
+	return e.importFile(ctx, mayDie, f)
+}
+
+func (e *estate) newFile(folder string, n int) *filing {
+	e.files++
+	f := &filing{path: e.path(fmt.Sprintf("%sf%d.csv", folder, e.files)), began: time.Now()}
+	for range n {
+		f.lines = append(f.lines, e.line())
+	}
+	e.asked.filings = append(e.asked.filings, f)
+	return f
+}
+
+func (e *estate) importFile(ctx context.Context, m mode, f *filing) error {
+	p, err := e.run(ctx, m, "import", "request", "import", f.path)
+	if err == nil && e.expect(p, "request import", exitDone) {
+		f.acked = time.Now()
+	}
+	return err
+}
+
+// add asks for one request by a command, which nobody repeats.
+func (e *estate) add(ctx context.Context) error {
+	l := e.line()
+	f := &filing{lines: []line{l}, began: time.Now()}
+	e.asked.filings = append(e.asked.filings, f)
+	args := []string{"request", "add", l.customer.String(), string(l.account)}
+	if l.force {
+		args = append(args, "--force")
+	}
+	p, err := e.run(ctx, mayDie, "add", args...)
+	if err == nil && e.expect(p, "request add", exitDone) {
+		f.acked, f.id = time.Now(), strings.TrimSpace(p.out.String())
+	}
+	return err
+}
+
+func (e *estate) once(ctx context.Context) error { return e.onceIn(ctx, mayDie) }
+
+// onceIn makes one run, with some calls that are cut off after their effect, or
+// take effect late.
+func (e *estate) onceIn(ctx context.Context, m mode) error {
+	if m == mayDie {
+		if err := e.box.SetFaults([]sandbox.Fault{
+			{Match: sandbox.FaultMatch{Call: "latch", Probability: 0.1, Seed: e.random.Uint64()}, Do: sandbox.FaultAction{Cut: "after"}},
+			{Match: sandbox.FaultMatch{Call: "latch", Probability: 0.3, Seed: e.random.Uint64()}, Do: sandbox.FaultAction{LatencyMs: int(lateEffect / time.Millisecond)}},
+		}); err != nil {
+			return err
+		}
+	}
+	p, err := e.run(ctx, m, "once", "--once")
+	if err == nil {
+		e.expect(p, "--once", exitDone, exitNeedsPerson, exitHeld)
+	}
+	return err
+}
+
+// approve releases what is held, as it is shown.
+func (e *estate) approve(ctx context.Context) error {
+	_, err := e.approveIn(ctx, mayDie)
+	return err
+}
+
+func (e *estate) approveIn(ctx context.Context, m mode) (held int, err error) {
+	if !e.hasState() {
+		return 0, nil
+	}
+	var plan latch.Plan
+	if err := e.json(ctx, &plan, "plan", "plan"); err != nil {
+		return 0, err
+	}
+	for _, s := range plan.Steps {
+		if s.Held {
+			held++
+			e.asked.approved[s.Request] = append(e.asked.approved[s.Request], shown{s.From, s.To})
+		}
+	}
+	if held == 0 {
+		return 0, nil
+	}
+	p, err := e.run(ctx, m, "approve", "approve", plan.Digest)
+	if err == nil {
+		e.expect(p, "approve", exitDone)
+	}
+	return held, err
+}
+
+// cancel takes an open request back.
+func (e *estate) cancel(ctx context.Context) error {
+	if !e.hasState() {
+		return nil
+	}
+	var open []latch.Request
+	if err := e.json(ctx, &open, "list", "request", "list", "--state", "pending,waiting,held"); err != nil {
+		return err
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	id := open[e.random.IntN(len(open))].ID
+	e.asked.cancelled[id] = true
+	p, err := e.run(ctx, mayDie, "cancel", "request", "cancel", id, "--yes")
+	if err == nil {
+		// It may be refused while a call for it may still take effect.
+		e.expect(p, "request cancel", exitDone, exitNeedsPerson, 1)
+	}
+	return err
+}
+
+// dryRun makes a run that may change nothing.
+func (e *estate) dryRun(ctx context.Context) error {
+	p, err := e.run(ctx, mayDie, "dry-run", "--once", "--dry-run")
+	if err == nil {
+		e.expect(p, "--once --dry-run", exitDone, exitNeedsPerson, exitHeld)
+	}
+	return err
+}
+
+// backup copies the state; what is there under the name afterwards is whole.
+func (e *estate) backup(ctx context.Context) error {
+	_, err := e.backupIn(ctx, mayDie)
+	return err
+}
+
+func (e *estate) backupIn(ctx context.Context, m mode) (string, error) {
+	if !e.hasState() {
+		return "", nil
+	}
+	e.files++
+	path := e.path(fmt.Sprintf("backup%d.db", e.files))
+	p, err := e.run(ctx, m, "backup", "backup", path)
+	if err != nil {
+		return "", err
+	}
+	done := e.expect(p, "backup", exitDone)
+	if _, err := os.Stat(path); err != nil {
+		if done {
+			e.findings = append(e.findings, fmt.Sprintf("seed %d: a backup was written and is not there: %v", e.seed, err))
+		}
+		return "", nil
+	}
+	return path, e.sound(ctx, path)
+}
+
+// restore puts a backup of this very moment back: nothing is forgotten by it,
+// and what is open is held until approved.
+func (e *estate) restore(ctx context.Context) error {
+	path, err := e.backupIn(ctx, live)
+	if err != nil || path == "" {
+		return err
+	}
+	p, err := e.run(ctx, mayDie, "restore", "restore", path)
+	if err == nil {
+		e.expect(p, "restore", exitDone)
+	}
+	return err
+}
+
+// drop lays a file into the drop folder, as one that has been there for a while,
+// and lets a run take it.
+func (e *estate) drop(ctx context.Context) error {
+	f := e.newFile("drop/", 3+e.random.IntN(10))
+	f.drop = true
+	name := f.path
+	if err := os.WriteFile(name+".part", []byte(csv(f.lines)), 0o600); err != nil {
+		return err
+	}
+	old := time.Now().Add(-time.Minute)
+	if err := os.Chtimes(name+".part", old, old); err != nil {
+		return err
+	}
+	if err := os.Rename(name+".part", name); err != nil {
+		return err
+	}
+	if err := e.once(ctx); err != nil {
+		return err
+	}
+	e.taken(f)
+	return nil
+}
+
+// taken notes whether a file in the drop folder was taken in and moved.
+func (e *estate) taken(f *filing) {
+	if _, err := os.Stat(f.path); errors.Is(err, os.ErrNotExist) {
+		f.acked = time.Now()
+	}
+}
+
+// age gives the state requests that were done long ago, so that the next runs
+// prune them. Where there is no state yet it makes one.
+func (e *estate) age(ctx context.Context) error {
+	store, err := state.Open(ctx, state.Options{Path: e.path("latchd.db")})
+	if err != nil {
+		return err
+	}
+	then := time.Now().AddDate(-3, 0, 0)
+	var filings []latch.Filing
+	for i := range 10 {
+		// Customers of their own, so that they are in nobody's way.
+		id := latch.CustomerID(e.box.CustomerID(1000 + i))
+		filings = append(filings, latch.Filing{Customer: id, Account: latch.ObservedAccountID(e.box.AccountID(i)), Source: agedSource})
+	}
+	filed, err := store.File(ctx, "", filings, then)
+	var ids []string
+	for _, f := range filed {
+		ids = append(ids, f.Request.ID)
+	}
+	if err == nil {
+		_, _, err = store.Cancel(ctx, ids, "", then)
+	}
+	return errors.Join(err, store.Close())
+}
+
+// agedSource marks the requests that age made.
+const agedSource = "self-test:aged"
+
+// byHand latches a customer in Stax Bill itself, or takes its account off.
+func (e *estate) byHand(context.Context) error {
+	account := ""
+	if e.random.IntN(4) > 0 {
+		account = e.box.AccountID(e.random.IntN(accounts))
+	}
+	return e.box.SetCustomerAccount(e.box.CustomerID(e.random.IntN(customers)), account)
+}
+
+func (e *estate) hasState() bool {
+	_, err := os.Stat(e.path("latchd.db"))
+	return err == nil
+}
+
+// sound checks a state file as a whole.
+func (e *estate) sound(ctx context.Context, path string) error {
+	store, err := state.Open(ctx, state.Options{Path: path})
+	if err != nil {
+		e.findings = append(e.findings, fmt.Sprintf("seed %d: %v", e.seed, err))
+		return nil
+	}
+	found, err := store.Check(ctx)
+	for _, f := range found {
+		e.findings = append(e.findings, fmt.Sprintf("seed %d: the check of %s: %s", e.seed, path, f))
+	}
+	return errors.Join(err, store.Close())
+}
+
+// settle ends the trouble and lets latchd bring everything to its end.
+func (e *estate) settle(ctx context.Context) error {
+	if err := e.box.SetFaults(nil); err != nil {
+		return err
+	}
+	for _, f := range e.asked.unfiled(false) {
+		if err := e.importFile(ctx, live, f); err != nil {
+			return err
+		}
+	}
+	for range 40 {
+		if err := e.onceIn(ctx, live); err != nil {
+			return err
+		}
+		held, err := e.approveIn(ctx, live)
+		if err != nil {
+			return err
+		}
+		var open []latch.Request
+		if err := e.json(ctx, &open, "list", "request", "list", "--state", "pending,waiting,held,applying"); err != nil {
+			return err
+		}
+		if len(open) == 0 {
+			break
+		}
+		if held == 0 {
+			// What is left waits for a quiet time.
+			select {
+			case <-time.After(quietTime / 4):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	for _, f := range e.asked.unfiled(true) {
+		e.taken(f)
+	}
+	return nil
+}

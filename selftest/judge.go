@@ -1,0 +1,360 @@
+package selftest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"latchd/latch"
+	"latchd/sandbox"
+)
+
+// verdict is what came of one estate.
+type verdict struct {
+	requests, effects        int
+	lost, doubled, forbidden int
+	findings                 []string
+}
+
+// clockSlack is how far apart two processes' notes of one moment may be.
+const clockSlack = 5 * time.Millisecond
+
+// judge compares what latchd says with what the sandbox saw, and both with what
+// was asked for and the rules.
+type judge struct {
+	verdict
+	seed     uint64
+	asked    *asked
+	requests []latch.Request // in the order of acceptance
+	byID     map[string]latch.Request
+	mappings map[latch.CustomerID]latch.AccountID
+	history  []latch.Entry
+	effects  map[latch.CustomerID][]sandbox.Effect
+	calls    map[latch.CustomerID][]sandbox.Call
+	box      *sandbox.Sandbox
+}
+
+func (e *estate) judge(ctx context.Context) (verdict, error) {
+	j := &judge{
+		seed: e.seed, asked: &e.asked, box: e.box,
+		byID: map[string]latch.Request{}, mappings: map[latch.CustomerID]latch.AccountID{},
+		effects: map[latch.CustomerID][]sandbox.Effect{}, calls: map[latch.CustomerID][]sandbox.Call{},
+	}
+	for _, f := range e.findings {
+		j.forbidden++
+		j.findings = append(j.findings, f)
+	}
+	var all []latch.Request
+	var mappings []latch.Mapping
+	for _, ask := range []struct {
+		into any
+		args []string
+	}{{&all, []string{"request", "list"}}, {&mappings, []string{"mapping", "list"}}, {&j.history, []string{"history"}}} {
+		if err := e.json(ctx, ask.into, "list", ask.args...); err != nil {
+			return verdict{}, err
+		}
+	}
+	for _, r := range all {
+		if r.Source != agedSource {
+			j.requests = append(j.requests, r)
+			j.byID[r.ID] = r
+		} else {
+			j.against("request %s was done three years ago and is still kept", r.ID)
+		}
+	}
+	for _, m := range mappings {
+		j.mappings[m.Customer] = m.Account
+	}
+	ledger := e.box.Ledger()
+	for _, f := range ledger.Effects {
+		id := latch.CustomerID(f.Customer)
+		j.effects[id] = append(j.effects[id], f)
+		if f.Cause == sandbox.CauseLatch {
+			j.verdict.effects++
+		}
+	}
+	for _, c := range ledger.Calls {
+		if c.Name == "latch" {
+			id := latch.CustomerID(c.Customer)
+			j.calls[id] = append(j.calls[id], c)
+		}
+	}
+	j.verdict.requests = len(j.requests)
+	j.all()
+	e.findings = nil
+	if err := e.sound(ctx, e.path("latchd.db")); err != nil {
+		return verdict{}, err
+	}
+	for _, f := range e.findings {
+		j.against("%s", f)
+	}
+	return j.verdict, nil
+}
+
+func (j *judge) all() {
+	j.accepted()
+	perCustomer := map[latch.CustomerID][]latch.Request{}
+	for _, r := range j.requests {
+		perCustomer[r.Customer] = append(perCustomer[r.Customer], r)
+		if r.State != latch.Done {
+			j.miss("request %s of customer %d never ended: %s %s", r.ID, r.Customer, r.State, r.WaitingFor)
+			continue
+		}
+		j.outcome(r)
+	}
+	for id := range j.effects {
+		if _, known := perCustomer[id]; !known {
+			perCustomer[id] = nil
+		}
+	}
+	for id, requests := range perCustomer {
+		j.applied(id, requests)
+		j.quiet(id)
+	}
+	j.guard()
+	j.mapping()
+	j.gaps()
+}
+
+func (j *judge) say(format string, args ...any) {
+	if len(j.findings) < maxFindings {
+		j.findings = append(j.findings, fmt.Sprintf("seed %d: ", j.seed)+fmt.Sprintf(format, args...))
+	}
+}
+
+func (j *judge) miss(format string, args ...any)  { j.lost++; j.say("lost: "+format, args...) }
+func (j *judge) twice(format string, args ...any) { j.doubled++; j.say("doubled: "+format, args...) }
+
+func (j *judge) against(format string, args ...any) {
+	j.forbidden++
+	j.say("forbidden: "+format, args...)
+}
+
+// accepted: acknowledged ≤ found ≤ asked for.
+func (j *judge) accepted() {
+	found, asked := map[line]int{}, map[line]int{}
+	for _, r := range j.requests {
+		found[line{r.Customer, r.Account, r.Force}]++
+	}
+	for _, f := range j.asked.filings {
+		for _, l := range f.lines {
+			asked[l]++
+			if !f.acked.IsZero() && !j.answers(f, l) {
+				j.miss("customer %d to %s was accepted, and no request of that time asks for it", l.customer, l.account)
+			}
+		}
+	}
+	for l, n := range found {
+		if n > asked[l] {
+			j.twice("%d requests ask for customer %d to %s (force %t), which was asked for %d times", n, l.customer, l.account, l.force, asked[l])
+		}
+	}
+}
+
+// answers reports whether a request is there for an acknowledged line: one that
+// was open at some time between the asking and the acknowledgement.
+func (j *judge) answers(f *filing, l line) bool {
+	if f.id != "" {
+		r, ok := j.byID[f.id]
+		return ok && line{r.Customer, r.Account, r.Force} == l
+	}
+	for _, r := range j.requests {
+		if (line{r.Customer, r.Account, r.Force}) == l && !r.AcceptedAt.After(f.acked.Add(clockSlack)) &&
+			(r.FinishedAt.IsZero() || !r.FinishedAt.Before(f.began.Add(-clockSlack))) {
+			return true
+		}
+	}
+	return false
+}
+
+// sometime reports whether the customer's account was so at some time while the
+// request was open.
+func (j *judge) sometime(r latch.Request, so func(latch.AccountID) bool) bool {
+	now := j.asked.before[r.Customer]
+	from, to := r.AcceptedAt.Add(-clockSlack), r.FinishedAt.Add(clockSlack)
+	for _, f := range j.effects[r.Customer] {
+		if f.Time.After(to) {
+			break
+		}
+		if f.Time.After(from) && so(now) {
+			return true
+		}
+		now = latch.ObservedAccountID(f.To)
+	}
+	return so(now)
+}
+
+// outcome holds the outcome of one request against the rules. Those with an
+// effect are held against the effects as well, by applied.
+func (j *judge) outcome(r latch.Request) {
+	_, there := j.asked.before[r.Customer]
+	account, exists := j.box.Account(string(r.Account))
+	exists = exists && !account.IsDeleted
+	right := false
+	switch r.Outcome {
+	case latch.Latched:
+		right = there && exists
+	case latch.Relatched:
+		right = there && exists && r.Force
+	case latch.Unchanged:
+		right = j.sometime(r, func(a latch.AccountID) bool { return a == r.Account })
+	case latch.Conflict:
+		right = !r.Force && j.sometime(r, func(a latch.AccountID) bool { return a != "" && a != r.Account })
+	case latch.NoAccount:
+		right = !exists
+	case latch.NoCustomer:
+		right = !there
+	case latch.Superseded:
+		for _, other := range j.requests {
+			right = right || other.Customer == r.Customer && other.ID > r.ID && other.Account != r.Account
+		}
+	case latch.Cancelled:
+		right = j.asked.cancelled[r.ID]
+	}
+	if !right {
+		j.against("request %s, customer %d to %s (force %t), ended as %q: %s", r.ID, r.Customer, r.Account, r.Force, r.Outcome, r.Detail)
+	}
+}
+
+// applied holds the requests of one customer that say they had an effect against
+// the effects that it had: the same, once, in the order of acceptance.
+func (j *judge) applied(id latch.CustomerID, requests []latch.Request) {
+	effects := j.known(id, requests)
+	for _, r := range requests {
+		if !r.Outcome.Changed() {
+			continue
+		}
+		if len(effects) == 0 {
+			j.miss("request %s says that customer %d was %s to %s, and there was no such effect", r.ID, id, r.Outcome, r.Account)
+			continue
+		}
+		f := effects[0]
+		effects = effects[1:]
+		from, to := latch.ObservedAccountID(f.From), latch.ObservedAccountID(f.To)
+		switch {
+		case to != r.Account:
+			j.against("customer %d: the effect in the place of request %s, to %s, went to %s", id, r.ID, r.Account, to)
+		case r.Outcome == latch.Latched && from != "", r.Outcome == latch.Relatched && (from == "" || from != r.Previous):
+			j.against("customer %d: request %s was %s from %q, and the effect took %q off", id, r.ID, r.Outcome, r.Previous, from)
+		}
+	}
+	for _, f := range effects {
+		j.twice("customer %d went from %q to %s, and no request says so", id, f.From, f.To)
+	}
+}
+
+// known gives the effects of latch calls on a customer but for those that latchd
+// cannot know of: the process died, or the answer was cut off, and before a
+// customer could be read somebody had latched it otherwise by hand. Its request
+// is then decided anew on what is there.
+func (j *judge) known(id latch.CustomerID, requests []latch.Request) (effects []sandbox.Effect) {
+	all := j.effects[id]
+	for i, f := range all {
+		if f.Cause != sandbox.CauseLatch {
+			continue
+		}
+		undone := i+1 < len(all) && all[i+1].Cause == sandbox.CauseHand && j.unanswered(id, f, all[i+1].Time)
+		open := func(r latch.Request) bool {
+			return r.Account == latch.ObservedAccountID(f.To) && r.AcceptedAt.Before(f.Time.Add(clockSlack)) && r.FinishedAt.After(all[i+1].Time.Add(-clockSlack))
+		}
+		if !undone || !slices.ContainsFunc(requests, open) {
+			effects = append(effects, f)
+		}
+	}
+	return effects
+}
+
+// unanswered reports whether nobody got the answer of an effect's call until
+// some time: it was cut off, or a process died in between.
+func (j *judge) unanswered(id latch.CustomerID, f sandbox.Effect, until time.Time) bool {
+	for _, c := range j.calls[id] {
+		if c.Seq != f.CallSeq {
+			continue
+		}
+		died := slices.ContainsFunc(j.asked.deaths, func(at time.Time) bool { return at.After(c.Time) && at.Before(until.Add(clockSlack)) })
+		return c.Status == 0 || died
+	}
+	return false
+}
+
+// quiet: after a call that nobody answered no other account is sent for that
+// customer before its quiet time is over.
+func (j *judge) quiet(id latch.CustomerID) {
+	calls := j.calls[id]
+	for i, c := range calls {
+		if c.Status != 0 {
+			continue
+		}
+		for _, later := range calls[i+1:] {
+			if latch.ObservedAccountID(later.Account) != latch.ObservedAccountID(c.Account) && later.Time.Sub(c.Time) < quietTime && !j.seen(id, c, later) {
+				j.against("customer %d: a call to latch it to %s went out %s after an unanswered one to %s", id, later.Account, later.Time.Sub(c.Time), c.Account)
+			}
+		}
+	}
+}
+
+// seen reports whether the effect of an unanswered call was found by reading
+// before another one went out: its request had ended by then.
+func (j *judge) seen(id latch.CustomerID, c, later sandbox.Call) bool {
+	for _, r := range j.requests {
+		if r.Customer == id && r.Outcome.Changed() && string(r.Account) == string(latch.ObservedAccountID(c.Account)) &&
+			r.FinishedAt.After(c.Time.Add(-clockSlack)) && !r.FinishedAt.After(later.Time.Add(clockSlack)) {
+			return true
+		}
+	}
+	return false
+}
+
+// guard: relatches beyond the limit are those that a person approved exactly so.
+func (j *judge) guard() {
+	unasked := 0
+	for _, r := range j.requests {
+		if r.Outcome != latch.Relatched {
+			continue
+		}
+		approved := false
+		for _, s := range j.asked.approved[r.ID] {
+			approved = approved || s.from == r.Previous && s.to == r.Account
+		}
+		if !approved {
+			unasked++
+		}
+	}
+	if unasked > maxRelatches {
+		j.against("%d relatches that nobody approved, with a limit of %d", unasked, maxRelatches)
+	}
+}
+
+// mapping: what latchd knows is what Stax Bill has.
+func (j *judge) mapping() {
+	for id := range j.asked.before {
+		c, _ := j.box.Customer(int64(id))
+		if truth := latch.ObservedAccountID(c.SalesforceID); j.mappings[id] != truth {
+			j.against("the mapping has customer %d at %q, Stax Bill at %q", id, j.mappings[id], truth)
+		}
+	}
+}
+
+// gaps: the history tells of each request once that it was accepted and once how
+// it ended, and nothing else ended.
+func (j *judge) gaps() {
+	accepted, ended := map[string]int{}, map[string]int{}
+	for _, h := range j.history {
+		switch {
+		case h.Source == agedSource: // its request was pruned
+		case h.Kind == latch.KindAccepted:
+			accepted[h.Request]++
+		case latch.Outcome(h.Kind).Valid():
+			ended[h.Request]++
+			if r := j.byID[h.Request]; string(r.Outcome) != h.Kind {
+				j.against("the history has request %s as %s, its record as %q", h.Request, h.Kind, r.Outcome)
+			}
+		}
+	}
+	for _, r := range j.requests {
+		if accepted[r.ID] != 1 || r.State == latch.Done && ended[r.ID] != 1 {
+			j.against("the history tells %d times that request %s was accepted and %d times how it ended", accepted[r.ID], r.ID, ended[r.ID])
+		}
+	}
+}
