@@ -22,6 +22,10 @@ func (c *Client) Usage() Usage {
 	return c.usage
 }
 
+// maxCounted is more calls than any org has: a larger number is no count, and
+// would run over when shares of it are taken.
+const maxCounted = 1_000_000_000_000
+
 // noteUsage reads Sforce-Limit-Info, such as "api-usage=10018/100000", to which
 // more may be added
 // (developer.salesforce.com, REST API, headers_api_usage).
@@ -34,7 +38,7 @@ func (c *Client) noteUsage(h http.Header, now time.Time) {
 		used, most, ok := strings.Cut(value, "/")
 		n, err1 := strconv.Atoi(used)
 		m, err2 := strconv.Atoi(most)
-		if ok && err1 == nil && err2 == nil && n >= 0 && m > 0 {
+		if ok && err1 == nil && err2 == nil && n >= 0 && m > 0 && max(n, m) <= maxCounted {
 			c.mu.Lock()
 			c.usage = Usage{Used: n, Max: m, At: now}
 			c.mu.Unlock()

@@ -178,7 +178,7 @@ func kindOf(status int, code, message string) Kind {
 func retryAfter(h http.Header) time.Duration {
 	v := h.Get("Retry-After")
 	if n, err := strconv.Atoi(v); err == nil && n > 0 {
-		return min(time.Duration(n)*time.Second, time.Hour)
+		return time.Duration(min(n, 60*60)) * time.Second
 	}
 	if at, err := http.ParseTime(v); err == nil {
 		return min(max(time.Until(at), 0), time.Hour)
