@@ -73,13 +73,16 @@ type report struct {
 	date    time.Time // the Date header, zero = none
 }
 
+// mostCalls is more than any limit of calls; shares of it do not run over.
+const mostCalls = 1_000_000_000
+
 func (w *window) read(h http.Header, now time.Time) report {
 	var r report
 	if n, err := strconv.Atoi(strings.TrimSpace(h.Get("X-Rate-Limit-Limit-" + w.name))); err == nil && n > 0 {
-		r.limit = n
+		r.limit = min(n, mostCalls)
 	}
 	if n, err := strconv.Atoi(strings.TrimSpace(h.Get("X-Rate-Limit-Remaining-" + w.name))); err == nil {
-		r.left, r.hasLeft = max(n, 0), true
+		r.left, r.hasLeft = min(max(n, 0), mostCalls), true
 	}
 	if d, err := http.ParseTime(h.Get("Date")); err == nil {
 		r.date = d
@@ -208,10 +211,15 @@ func parseReset(s string, clock time.Time) (time.Time, bool) {
 	return parseTime(s, resetLayouts)
 }
 
+// parseTime reads a time in the first layout that fits. One that its zone moves
+// out of the years 0 to 9999 is none: JSON could not keep it (RFC 3339, 5.6).
 func parseTime(s string, layouts []string) (time.Time, bool) {
 	for _, layout := range layouts {
 		if t, err := time.Parse(layout, s); err == nil {
-			return t.UTC(), true
+			if t = t.UTC(); t.Year() < 0 || t.Year() > 9999 {
+				break
+			}
+			return t, true
 		}
 	}
 	return time.Time{}, false
