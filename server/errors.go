@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
+	"unicode"
 
 	"latchd/state"
 	"latchd/syncer"
@@ -38,7 +40,7 @@ func asError(err error) (*Error, int) {
 	var usage *usageError
 	var digest *state.UnknownDigestError
 	var file *syncer.FileRefusedError
-	e := &Error{Kind: KindFailed, Message: err.Error(), Hint: syncer.Hint(err)}
+	e := &Error{Kind: KindFailed, Message: oneLine(err.Error()), Hint: syncer.Hint(err)}
 	switch {
 	case errors.As(err, &usage):
 		e.Kind = KindUsage
@@ -62,6 +64,27 @@ func asError(err error) (*Error, int) {
 		e.Kind = KindBroken
 	}
 	return e, http.StatusInternalServerError
+}
+
+// maxMessage bounds an error's message, in bytes: it may quote what the caller
+// sent, and lands on somebody's terminal.
+const maxMessage = 1000
+
+func oneLine(s string) string {
+	cut := len(s) > maxMessage
+	if cut {
+		s = s[:maxMessage]
+	}
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ReplaceAll(strings.ToValidUTF8(s, "?"), "\n", "; "))
+	if cut {
+		s += "…"
+	}
+	return s
 }
 
 func writeError(w http.ResponseWriter, err error) {

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"latchd/latch"
 	"latchd/state"
@@ -48,6 +50,10 @@ type RunLine struct {
 	Error    *Error           `json:"error,omitempty"`
 }
 
+// maxTrigger bounds the trigger that a caller gives a run, in bytes: it is kept
+// in the run's record and its log lines.
+const maxTrigger = 100
+
 // progressEvery keeps a run from telling of every batch.
 const progressEvery = 100 * time.Millisecond
 
@@ -61,6 +67,9 @@ func (s *Server) startRun(w http.ResponseWriter, r *http.Request) (any, error) {
 	case syncer.KindSync, syncer.KindArrival, syncer.KindPlan:
 	default:
 		return nil, &usageError{"kind is none of sync, arrival, plan"}
+	}
+	if len(body.Trigger) > maxTrigger || strings.ContainsFunc(body.Trigger, unicode.IsControl) {
+		return nil, &usageError{fmt.Sprintf("trigger wants a word of at most %d bytes", maxTrigger)}
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := newRunStream(w)

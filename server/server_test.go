@@ -19,7 +19,7 @@ import (
 )
 
 // newServer serves a real state file; its syncer has no services.
-func newServer(t *testing.T) *server.Server {
+func newServer(t testing.TB) *server.Server {
 	t.Helper()
 	store, err := state.Open(t.Context(), state.Options{Path: filepath.Join(t.TempDir(), "latchd.db")})
 	if err != nil {
