@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -99,9 +101,29 @@ func (t *tx) get(bucket, key []byte, v any) (bool, error) {
 
 func decode(bucket, key, data []byte, v any) error {
 	if err := json.Unmarshal(data, v); err != nil {
-		return &badRecord{fmt.Sprintf("the record %q of %s cannot be read: %v", key, bucket, err)}
+		return &badRecord{fmt.Sprintf("the record %q of %s cannot be read: %s", key, bucket, plain(err))}
 	}
 	return nil
+}
+
+// plain is an error of JSON in one line of at most 200 bytes: it quotes the
+// damage itself.
+func plain(err error) string {
+	s := err.Error()
+	cut := len(s) > 200
+	if cut {
+		s = s[:200]
+	}
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	if cut {
+		s += "…"
+	}
+	return s
 }
 
 func (t *tx) counter(name []byte) (int, error) {
