@@ -31,8 +31,12 @@ func FuzzCall(f *testing.F) {
 			{"?since=99999999999999999d&limit=-1&customer=0&name=%00%1b[31mx.csv&force=true", `{"digest":"x"}`},
 			{"%2e%2e/x", `{"fusebillId":-1,"salesforceId":null}`},
 			{"?after=" + strings.Repeat("a", 600), "fusebillId,salesforceId\n7,0014100000JJ3wt\n"},
-			{"9223372036854775808", `{"a":1}{`}, {"?%zz;", ``}, {"\xff", `[[[[`}, {"", `{"` + strings.Repeat("x", 5000) + `":1}`},
-			{"", `{"kind":"plan","dryRun":true,"trigger":"\u001b[31m\nx"}`}, {"", `{"fusebillId":1e30}`},
+			{"9223372036854775808", `{"a":1}{`},
+			{"?%zz;", ``},
+			{"\xff", `[[[[`},
+			{"", `{"` + strings.Repeat("x", 5000) + `":1}`},
+			{"", `{"kind":"plan","dryRun":true,"trigger":"\u001b[31m\nx"}`},
+			{"", `{"fusebillId":1e30}`},
 		} {
 			f.Add(byte(i), in[0], in[1])
 		}

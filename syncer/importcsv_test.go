@@ -251,26 +251,3 @@ func FuzzCSV(f *testing.F) {
 		fuzzLines(t, "x.csv", text, force)
 	})
 }
-
-func fuzzLines(t *testing.T, name, text string, force bool) {
-	lines, err := fileLines(name, []byte(text), force)
-	if err != nil {
-		return
-	}
-	last, physical := 0, 1+strings.Count(text, "\n")+strings.Count(text, "\r")
-	if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
-		physical = len(text)
-	}
-	for l := range lines {
-		if l.Number <= last || l.Number > physical {
-			t.Fatalf("line %d after line %d of %d", l.Number, last, physical)
-		}
-		last = l.Number
-		if l.Err != nil || l.Skip {
-			continue
-		}
-		if f := l.Filing; f.Customer <= 0 || !f.Account.Valid() || f.OnlyFrom != "" && (!f.OnlyFrom.Valid() || !f.Force || f.OnlyFrom == f.Account) {
-			t.Fatalf("line %d asks for %+v", l.Number, f)
-		}
-	}
-}
