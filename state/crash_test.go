@@ -140,6 +140,7 @@ func crashScript() []func(context.Context, *Store) error {
 			digest, err = s.SavePlan(ctx, []latch.Step{latch.Hold{Request: rs[2].ID, Customer: 3, To: acc(3)}.Step()}, at(5))
 			return err
 		},
+		func(ctx context.Context, s *Store) error { return s.Unhold(ctx, ids(rs[2])) },
 		func(ctx context.Context, s *Store) error { _, err := s.Approve(ctx, digest, "ann", at(6)); return err },
 		func(ctx context.Context, s *Store) error { _, err := s.Reject(ctx, digest, "ann", at(6)); return err },
 		func(ctx context.Context, s *Store) error {
@@ -178,6 +179,9 @@ func crashScript() []func(context.Context, *Store) error {
 		},
 		func(ctx context.Context, s *Store) error { return s.SetBinding(ctx, Binding{OrgID: "o"}) },
 		func(ctx context.Context, s *Store) error { return s.SetNote(ctx, "a", "b") },
+		func(ctx context.Context, s *Store) error {
+			return s.FinishRun(ctx, latch.Run{ID: "q", StartedAt: at(0), FinishedAt: at(8)})
+		},
 		func(ctx context.Context, s *Store) error { _, err := s.EndInterrupted(ctx, at(9)); return err },
 		func(ctx context.Context, s *Store) error {
 			_, err := s.Prune(ctx, at(9).AddDate(0, 0, 3), 0)
@@ -191,8 +195,12 @@ func crashScript() []func(context.Context, *Store) error {
 // from one run to the next, become their rank.
 func settled(t *testing.T, s *Store) string {
 	t.Helper()
+	return must(settledText(t.Context(), s))(t)
+}
+
+func settledText(ctx context.Context, s *Store) (string, error) {
 	var b strings.Builder
-	ok(t, s.view(t.Context(), func(x *tx) error {
+	err := s.view(ctx, func(x *tx) error {
 		current, other := x.generations()
 		skip := map[string]bool{string(other): true, string(bSurvey): true, string(bReady): true, string(bDue): true, string(bPromoted): true, string(bHeads): true}
 		var pairs []string
@@ -226,6 +234,6 @@ func settled(t *testing.T, s *Store) string {
 				return nil
 			})
 		})
-	}))
-	return b.String()
+	})
+	return b.String(), err
 }
