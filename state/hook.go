@@ -2,9 +2,10 @@ package state
 
 // hook tells a test that a named step was reached. The steps are
 // "NAME:before-commit" and "NAME:after-commit" of every transaction, where NAME
-// is one of those below, and "open:before-create", "open:after-create" and
-// "open:before-replace" on the way through Open, "restore:before-keep",
-// "restore:before-replace" and "restore:after-replace" through Restore.
+// is one of those below, and "open:before-create", "open:after-create",
+// "open:before-replace" and "open:after-sync" on the way through Open,
+// "restore:before-keep", "restore:before-replace" and "restore:after-replace"
+// through Restore.
 func (s *Store) hook(name, when string) {
 	if s.opts.Hook != nil {
 		s.opts.Hook(name + ":" + when)

@@ -29,9 +29,10 @@ const (
 // A file is made under another name, synced and then put in place, so that a
 // crash leaves a whole one or none. Every page that is in use is looked at
 // before bbolt is let near them, since bbolt ends the process on some damaged
-// ones. Where writing failed before the last end, what can be read now is
-// first copied to a new file and synced. A survey that was accepted before a
-// crash is carried through.
+// ones. What can be read now is made durable before anything rests on it: the
+// file is synced, and where writing failed before the last end, it is first
+// copied to a new one. A survey that was accepted before a crash is carried
+// through.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.LockTimeout <= 0 {
 		o.LockTimeout = defaultLockTimeout
@@ -46,10 +47,13 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := newStore(o)
 	s.note = openNote(o.Path)
 	if s.note.wasBroken() {
-		if file, err = makeDurable(o, file); err != nil {
-			s.note.close()
-			return nil, err
-		}
+		file, err = makeDurable(o, file)
+	} else {
+		err = s.syncFound(file)
+	}
+	if err != nil {
+		s.note.close()
+		return nil, err
 	}
 	if err := s.start(ctx, file, false); err != nil {
 		s.note.discard()
@@ -186,6 +190,23 @@ func syncDir(dir string) error {
 	defer d.Close()
 	if err := d.Sync(); err != nil {
 		return fmt.Errorf("sync the folder %s: %w", dir, err)
+	}
+	return nil
+}
+
+// syncFound makes the disk hold what is read from now on. A process that was
+// killed between writing the head of a transaction and syncing it leaves that
+// head in the page cache: it would count, while on the disk the one before does,
+// and the next transaction would write over pages which that one is using. On an
+// error the file is closed, and the next Open copies it.
+func (s *Store) syncFound(file *os.File) error {
+	if err := file.Sync(); err != nil {
+		_ = file.Close()
+		s.note.markBroken()
+		return &OpenError{Path: s.path, Err: fmt.Errorf("sync what is there: %w", err), Hint: "mend the disk or free space, then start again"}
+	}
+	if s.opts.Hook != nil {
+		s.opts.Hook("open:after-sync")
 	}
 	return nil
 }
