@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -225,6 +226,7 @@ func makeDurable(o Options, old *os.File) (*os.File, error) {
 		path = real
 	}
 	dir := filepath.Dir(path)
+	dropCopies(path)
 	temp, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*.tmp")
 	if err != nil {
 		return fail(err)
@@ -257,4 +259,28 @@ func makeDurable(o Options, old *os.File) (*os.File, error) {
 		return fail(err)
 	}
 	return temp, nil
+}
+
+// dropCopies takes away what a process left that was ended while it made such a
+// copy: as large as the state each, they would fill the disk start by start. A
+// file that somebody works on is locked.
+func dropCopies(path string) {
+	dir, base := filepath.Split(path)
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() || !strings.HasPrefix(e.Name(), "."+base+"-") || !strings.HasSuffix(e.Name(), ".tmp") {
+			continue
+		}
+		file, err := os.Open(filepath.Join(dir, e.Name()))
+		if err != nil {
+			continue
+		}
+		if lockNow(file) == nil {
+			_ = os.Remove(file.Name())
+		}
+		_ = file.Close()
+	}
 }
