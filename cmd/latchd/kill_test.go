@@ -71,6 +71,107 @@ func TestKilledAtEachStep(t *testing.T) {
 	}
 }
 
+// TestKilledAtEachOtherStep goes through the steps that a run of first latches
+// does not pass: readings that settle a call, outcomes without a call, recovery
+// itself, approvals, and what the daemon does for others.
+func TestKilledAtEachOtherStep(t *testing.T) {
+	const n, base = 12, 200
+	cut := sandbox.Fault{Match: sandbox.FaultMatch{Call: "latch"}, Do: sandbox.FaultAction{Cut: "after"}}
+	for _, c := range []struct {
+		name   string
+		first  string // killed here before, so that there is something to recover
+		at     []string
+		faults []sandbox.Fault
+	}{
+		{"reading back", "", []string{"apply:before-readback", "apply:after-readback", "apply:after-readback:5"}, []sandbox.Fault{cut}},
+		{
+			"recovery", "apply:after-call:7", []string{
+				"start-run:before-commit", "start-run:after-commit", "start-quiet:before-commit", "start-quiet:after-commit", "recover:before-read", "recover:after-read",
+				"record:before-commit", "record:after-commit", "recover:after-settle",
+			}, nil,
+		},
+		{
+			"pull, survey and report", "", []string{
+				"set-binding:before-commit", "set-binding:after-commit", "reset-pull:before-commit", "stage-pull:before-commit", "stage-pull:after-commit",
+				"commit-pull:before-commit", "commit-pull:after-commit", "reset-survey:after-commit", "stage-survey:before-commit", "stage-survey:after-commit",
+				"accept-survey:before-commit", "accept-survey:after-commit", "apply-survey:before-commit", "apply-survey:after-commit", "end-survey:before-commit",
+				"end-survey:after-commit", "finish-run:before-commit", "finish-run:after-commit", "prune:before-commit", "prune:after-commit",
+			}, nil,
+		},
+	} {
+		for _, at := range c.at {
+			t.Run(c.name+"/"+at, func(t *testing.T) {
+				t.Parallel()
+				e := newEstate(t, sandbox.Options{Accounts: 400, Customers: 60, Seed: 3})
+				e.env = append(e.env, "LATCHD_STAXBILL_QUIET_TIME=0s")
+				if err := e.box.SetFaults(c.faults); err != nil {
+					t.Fatal(err)
+				}
+				path, free := e.csv(n, base)
+				e.must(exitDone, "request", "import", path)
+				for _, step := range []string{c.first, at} {
+					if step == "" {
+						continue
+					}
+					if _, errs, code := e.latchdWith([]string{selftest.VariableKill + "=" + step}, "--once"); code != -1 {
+						t.Fatalf("it was not killed at %s: exit status %d\n%s", step, code, errs)
+					}
+				}
+				e.finish(n, base, free)
+			})
+		}
+	}
+}
+
+// TestKilledWhileDecided: requests that end or are held without a call, killed
+// around the transactions that say so.
+func TestKilledWhileDecided(t *testing.T) {
+	for _, at := range []string{"plan:before-record", "record:before-commit", "record:after-commit", "plan:after-record", "save-plan:before-commit", "save-plan:after-commit"} {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			e := newEstate(t, sandbox.Options{Accounts: 400, Customers: 60, Seed: 3})
+			e.env = append(e.env, "LATCHD_GUARD_MAX_RELATCHES=1")
+			add := func(i, j int, more ...string) {
+				e.must(exitDone, append([]string{"request", "add", latch.CustomerID(e.box.CustomerID(i)).String(), e.box.AccountID(j)}, more...)...)
+			}
+			add(0, 0)              // unchanged
+			add(4, 200)            // conflict
+			add(8, 201, "--force") // held
+			add(12, 202, "--force")
+			if _, errs, code := e.latchdWith([]string{selftest.VariableKill + "=" + at}, "--once"); code != -1 {
+				t.Fatalf("it was not killed: exit status %d\n%s", code, errs)
+			}
+			e.must(exitHeld, "--once")
+			var p latch.Plan
+			if err := json.Unmarshal([]byte(e.must(exitDone, "--output", "json", "plan")), &p); err != nil {
+				t.Fatal(err)
+			}
+			for _, step := range []string{"approve:before-commit", "approve:after-commit"} {
+				if _, _, code := e.latchdWith([]string{selftest.VariableKill + "=" + step}, "approve", p.Digest); code != -1 {
+					t.Fatalf("it was not killed at %s", step)
+				}
+				// Before the commit nothing is approved, after it all of it.
+				want := exitHeld
+				if step == "approve:after-commit" {
+					want = exitDone
+				}
+				e.must(want, "--once")
+			}
+			var requests []latch.Request
+			if err := json.Unmarshal([]byte(e.must(exitDone, "--output", "json", "request", "list")), &requests); err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, r := range requests {
+				got += string(r.Outcome) + " "
+			}
+			if got != "unchanged conflict relatched relatched " || len(e.effects()) != 2 || e.latchCalls() != 2 {
+				t.Errorf("%s, with %d latch calls", got, e.latchCalls())
+			}
+		})
+	}
+}
+
 // TestKilledWithoutRecord: a call that took effect and whose answer was never
 // seen is settled as latched by reading, without a second call.
 func TestKilledWithoutRecord(t *testing.T) {
