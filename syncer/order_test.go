@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	orderRounds = flag.Int("order-rounds", 4, "how many random rounds the test of the order makes")
+	orderRounds = flag.Int("order-rounds", 6, "how many random rounds the test of the order makes")
 	orderSeed   = flag.Uint64("order-seed", 0, "the seed of its first round; 0 = by the clock")
 )
 
@@ -54,7 +54,9 @@ func orderRound(t *testing.T, seed uint64, outcomes map[latch.Outcome]int) {
 		}
 		asked := map[int][]string{} // of each customer, in the order of acceptance
 		for left := orderCustomers * orderRequests; left > 0; {
-			time.Sleep(time.Duration(random.Int64N(int64(3 * time.Minute))))
+			if random.IntN(3) == 0 { // else one comes upon the other
+				time.Sleep(time.Duration(random.Int64N(int64(5 * time.Minute))))
+			}
 			i := random.IntN(orderCustomers)
 			if len(asked[i]) == orderRequests {
 				continue
@@ -118,9 +120,9 @@ func disorder(random *rand.Rand) []sandbox.Fault {
 	at := func(call string, p float64, do sandbox.FaultAction) sandbox.Fault {
 		return sandbox.Fault{Match: sandbox.FaultMatch{Call: call, Probability: p, Seed: random.Uint64()}, Do: do}
 	}
-	late := 35_000 + random.IntN(50_000)
+	late := 35_000 + random.IntN(53_000)
 	return []sandbox.Fault{
-		at("latch", 0.10, sandbox.FaultAction{LatencyMs: late}),
+		at("latch", 0.30, sandbox.FaultAction{LatencyMs: late}),
 		at("latch", 0.06, sandbox.FaultAction{Cut: "before"}),
 		at("latch", 0.06, sandbox.FaultAction{Cut: "after"}),
 		at("latch", 0.06, sandbox.FaultAction{Status: 503, Body: sandbox.BodyHTML}),
