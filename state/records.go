@@ -106,7 +106,7 @@ type Settlement struct {
 	Fate       Fate
 	At         time.Time // when the answer came, or was given up
 	Verdict    Verdict
-	QuietUntil time.Time // for FateUnanswered
+	QuietUntil time.Time // for FateUnanswered; for FateApplied, where the call itself went unanswered and may come yet
 }
 
 // SurveyCommit ends a survey whose rows are staged.

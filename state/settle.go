@@ -12,7 +12,9 @@ import (
 //
 //   - FateApplied: the mapping is the intent's account from Settlement.At on, by
 //     us; the request is done with the verdict's outcome, or else the intent's;
-//     history and the guard's count get it; the intent is closed.
+//     history and the guard's count get it; the intent is closed. With a
+//     QuietUntil the customer is in quiet time: the effect was found by reading
+//     and may be that of an earlier call, the last one being still on its way.
 //   - FateRefused and FateNotSent: the intent is closed and the verdict is
 //     carried out. Where an earlier call of the same request went unanswered,
 //     that one's intent is open again unless the verdict is done.
@@ -77,6 +79,9 @@ func (t *tx) settle(run string, one Settlement, now time.Time) (latch.Request, e
 			r.Attempts++
 		}
 		r, err = t.applied(run, was, r, i.Intent, v, at, now)
+		if err == nil && !one.QuietUntil.IsZero() {
+			err = t.setQuiet(was.Customer, i.To, one.QuietUntil)
+		}
 	case FateRefused, FateNotSent:
 		err = t.closeIntent(was.ID, was.Customer)
 		if err == nil && i.Earlier != nil && v.To != latch.Done {

@@ -254,3 +254,22 @@ func TestDigestCoversAllThatIsHeld(t *testing.T) {
 		}
 	})
 }
+
+// TestTwoCallsOnTheirWay: a call and its repetition are both given up, and the
+// effect that the reading shows is that of the first. The second is still on its
+// way, so the customer's next request waits until that cannot land any more.
+func TestTwoCallsOnTheirWay(t *testing.T) {
+	inWorld(t, options{accounts: 50, customers: 10, daemon: true}, func(w *world) {
+		w.fault(sandbox.FaultMatch{Call: "latch", Nth: 1}, sandbox.FaultAction{LatencyMs: 80_000})
+		w.fault(sandbox.FaultMatch{Call: "latch", Nth: 1}, sandbox.FaultAction{LatencyMs: 80_000})
+		first := w.ask(0, 21, true)
+		second := w.ask(0, 22, true)
+		w.sync.Arrived()
+		time.Sleep(time.Hour)
+		w.outcome(first, latch.Relatched)
+		w.outcome(second, latch.Relatched)
+		if w.at(0) != w.account(22) || w.effects(0) != 2 {
+			t.Errorf("it is at %s after %d effects, the later request asked for %s", w.at(0), w.effects(0), w.account(22))
+		}
+	})
+}

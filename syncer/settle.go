@@ -108,7 +108,13 @@ func (r *run) readBack(ctx context.Context, j job, cause *staxbill.Error) result
 	in := j.intent
 	reading, err := r.readNow(ctx, in.Customer)
 	if err == nil && latch.Applied(in, reading) {
-		return r.applied(in, "its call got no whole answer; its effect was found by reading the customer")
+		res := r.applied(in, "its call got no whole answer; its effect was found by reading the customer")
+		if !j.q.Quiet.Until.IsZero() {
+			// An earlier call for the same account may be the one that is seen
+			// here, so this one may take effect yet.
+			res.quietUntil = res.at.Add(r.set.QuietTime)
+		}
+		return res
 	}
 	res := r.unanswered(j, cause.Error())
 	res.counted = cause
