@@ -2,10 +2,11 @@ package sfclient
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 	"unicode"
+
+	"latchd/echo"
 )
 
 // Kind is what sort of failure an Error is.
@@ -88,10 +89,8 @@ const maxWords = 300
 // words cleans a service's own words: one line, bounded, printable, and none of
 // the secrets of the call, which something in between may echo.
 func words(s string, secrets ...string) string {
-	for _, secret := range secrets {
-		if secret != "" && (strings.Contains(s, secret) || strings.Contains(s, url.QueryEscape(secret))) {
-			return "words that hold a secret, not shown"
-		}
+	if echo.Of(s, secrets...) {
+		return "words that hold a secret, not shown"
 	}
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -2,6 +2,7 @@ package staxbill
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -53,7 +54,10 @@ func (c *Client) Customer(ctx context.Context, id latch.CustomerID) (latch.Custo
 
 // senseless is a 2xx that does not say what was asked.
 func (c *Client) senseless(k call, a *answer, err error) *Error {
-	failed := k.fail(KindMalformed, c.clean(err))
+	if text := err.Error(); c.hide(text) != text {
+		err = errors.New(c.hide(text))
+	}
+	failed := k.fail(KindMalformed, err)
 	failed.Status = a.status
 	return failed
 }

@@ -9,9 +9,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"strings"
 	"time"
 
+	"latchd/echo"
 	"latchd/latch"
 )
 
@@ -117,7 +117,7 @@ func (c *Client) judge(ctx context.Context, k call, a *answer, readErr error, sl
 	var failed *Error
 	switch {
 	case readErr != nil:
-		failed = c.lost(ctx, k, fmt.Errorf("the answer broke off: %w", readErr), slow)
+		failed = c.lost(ctx, k, &networkError{"the answer broke off", readErr}, slow)
 	case status < 200 || status >= 300:
 		failed = k.fail(KindMalformed, errors.New("the service sent the call elsewhere, which it has no reason to do"))
 	case cut:
@@ -165,9 +165,9 @@ func (c *Client) lost(ctx context.Context, k call, err error, slow bool) *Error 
 	case ctx.Err() != nil:
 		return k.fail(KindCancelled, ctx.Err())
 	case slow:
-		return k.fail(KindTransient, fmt.Errorf("no answer in time: %w", c.clean(err)))
+		return k.fail(KindTransient, &networkError{"no answer in time", err})
 	}
-	return k.fail(KindTransient, c.clean(err))
+	return k.fail(KindTransient, ownWords(err))
 }
 
 func timedOut(ctx context.Context, err error) bool {
@@ -175,18 +175,11 @@ func timedOut(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || errors.Is(err, errPastDeadline) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// clean keeps the key out of a text that others wrote.
-func (c *Client) clean(err error) error {
-	if text := err.Error(); c.hide(text) != text {
-		return errors.New(c.hide(text))
-	}
-	return err
-}
-
-// hide blots the key out of s. A key as short as a word is none.
+// hide gives a text that others wrote, or, where the key or a piece of it stands
+// in it, words of our own.
 func (c *Client) hide(s string) string {
-	if len(c.key) < 8 {
-		return s
+	if echo.Of(s, c.key) {
+		return "words that hold the API key, not shown"
 	}
-	return strings.ReplaceAll(s, c.key, "(the API key)")
+	return s
 }
