@@ -125,8 +125,9 @@ type APIKey struct {
 // TLS names the certificate of the HTTP endpoints.
 type TLS struct{ CertFile, KeyFile string }
 
-// Notify is who is told.
-type Notify struct{ HeartbeatURL, WebhookURL string }
+// Notify is who is told. Whoever knows such an address can call it, so that both
+// are secrets.
+type Notify struct{ HeartbeatURL, WebhookURL Secret }
 
 // Log is how latchd logs.
 type Log struct{ Level, Format string }

@@ -66,8 +66,8 @@ var fields = []field{
 	{"server.tls.cert_file", func(c *Config) any { return &c.Server.TLS.CertFile }, "", isAbsolute, "The certificate (PEM) of the HTTP endpoints."},
 	{"server.tls.key_file", func(c *Config) any { return &c.Server.TLS.KeyFile }, "", isAbsolute, "Its private key (PEM)."},
 
-	{"notify.heartbeat_url", func(c *Config) any { return &c.Notify.HeartbeatURL }, "", isNotifyURL, "Called after every complete run, with /fail appended after a failed one."},
-	{"notify.webhook_url", func(c *Config) any { return &c.Notify.WebhookURL }, "", isNotifyURL, "Gets a JSON when something newly needs a person."},
+	{"notify.heartbeat_url", func(c *Config) any { return &c.Notify.HeartbeatURL }, "", isNotifyURL, "A secret: an address called after every complete run, with /fail appended after a failed one."},
+	{"notify.webhook_url", func(c *Config) any { return &c.Notify.WebhookURL }, "", isNotifyURL, "A secret: an address that gets a JSON when something newly needs a person."},
 
 	{"log.level", func(c *Config) any { return &c.Log.Level }, "info", oneOf("debug", "info", "warn", "error"), "debug, info, warn or error."},
 	{"log.format", func(c *Config) any { return &c.Log.Format }, "auto", oneOf("json", "console", "auto"), "json, console, or auto: console on a terminal."},

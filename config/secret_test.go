@@ -54,3 +54,50 @@ func TestSecretFromPipe(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestNotifyAddressesAreSecrets: receivers put their token into the address, so
+// it is kept like one wherever it comes from, and is held to the form of an
+// address all the same.
+func TestNotifyAddressesAreSecrets(t *testing.T) {
+	const token = "T0ken-in-the-address"
+	file := write(t, "https://hooks.example/"+token+"\n")
+	for name, given := range map[string]struct {
+		text string
+		env  []string
+		warn string
+	}{
+		"plain":       {"notify: {webhook_url: https://hooks.example/" + token + "}\n", nil, "plain text"},
+		"file":        {"notify: {webhook_url: {file: " + file + "}}\n", nil, ""},
+		"environment": {"", []string{"LATCHD_NOTIFY_WEBHOOK_URL=https://hooks.example/" + token}, ""},
+		"its file":    {"", []string{"LATCHD_NOTIFY_WEBHOOK_URL_FILE=" + file}, ""},
+	} {
+		c, problems := load(t, minimal+given.text, given.env...)
+		if problems != nil {
+			t.Fatalf("%s: %v", name, problems)
+		}
+		if c.Notify.WebhookURL.Reveal() != "https://hooks.example/"+token {
+			t.Errorf("%s: the address was not read", name)
+		}
+		if shown := fmt.Sprintf("%+v %#v %s", c, c, c.Warnings()); strings.Contains(shown, token) {
+			t.Errorf("%s: the configuration shows the address", name)
+		}
+		if w := c.Warnings().Error(); given.warn != "" && !strings.Contains(w, "notify.webhook_url: stands in the file in plain text") {
+			t.Errorf("%s: no warning: %s", name, w)
+		}
+	}
+	bad := write(t, "http://hooks.example/"+token)
+	for name, given := range map[string]struct {
+		text string
+		env  []string
+	}{
+		"plain":       {"notify: {heartbeat_url: http://hooks.example/" + token + "}\n", nil},
+		"file":        {"notify: {heartbeat_url: {file: " + bad + "}}\n", nil},
+		"environment": {"", []string{"LATCHD_NOTIFY_HEARTBEAT_URL=http://hooks.example/" + token}},
+		"its file":    {"", []string{"LATCHD_NOTIFY_HEARTBEAT_URL_FILE=" + bad}},
+	} {
+		_, problems := load(t, minimal+given.text, given.env...)
+		if text := problems.Error(); !strings.Contains(text, "must begin with https://") || strings.Contains(text, token) {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}

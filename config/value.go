@@ -11,7 +11,7 @@ import (
 func (l *loader) value(f *field, n ast.Node) {
 	at := placeOf(n)
 	if s, ok := f.at(l.cfg).(*Secret); ok {
-		l.secret(f.path, s, n)
+		l.secret(f.path, s, n, f.check)
 		return
 	}
 	if _, null := n.(*ast.NullNode); null || n == nil {
@@ -43,14 +43,27 @@ func scalar(n ast.Node) (string, bool) {
 	return "", false
 }
 
-// secret reads a secret: a mapping with one source, or its plain value.
-func (l *loader) secret(path string, s *Secret, n ast.Node) {
+// secret reads a secret: a mapping with one source, or its plain value. check
+// says what is wrong with what it holds; nil = nothing can be.
+func (l *loader) secret(path string, s *Secret, n ast.Node, check func(string) string) {
 	at := placeOf(n)
+	right := func(at spot) bool {
+		if check == nil {
+			return true
+		}
+		msg := check(s.Reveal())
+		if msg != "" {
+			l.say(at, path, msg)
+		}
+		return msg == ""
+	}
 	if text, ok := scalar(n); ok {
 		if text == "" {
 			return
 		}
-		*s = NewSecret(strings.TrimRight(text, "\r\n"))
+		if *s = NewSecret(strings.TrimRight(text, "\r\n")); !right(at) {
+			return
+		}
 		l.warnings = append(l.warnings, Problem{File: l.path, Line: at.line, Column: at.column, Field: path, Message: "stands in the file in plain text; {file: …}, {env: …} or {credential: …} keep it out of copies and backups"})
 		return
 	}
@@ -85,6 +98,7 @@ func (l *loader) secret(path string, s *Secret, n ast.Node) {
 		l.warnings = append(l.warnings, Problem{File: l.path, Line: p.line, Column: p.column, Field: path, Message: warning})
 	}
 	*s = read
+	right(placeOf(pairs[0].Value))
 }
 
 func asPairs(n ast.Node) ([]*ast.MappingValueNode, bool) {
@@ -145,7 +159,7 @@ func (l *loader) apiKey(n ast.Node) (APIKey, bool) {
 		}
 		switch name {
 		case "key":
-			l.secret(listPath, &key.Key, pair.Value)
+			l.secret(listPath, &key.Key, pair.Value, nil)
 			continue
 		case "name":
 			key.Name = text

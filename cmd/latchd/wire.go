@@ -130,8 +130,8 @@ func warnings(c *config.Config) []string {
 	}{
 		{"salesforce.request_field", c.Salesforce.RequestField != ""},
 		{"server.listen", c.Server.Listen != ""},
-		{"notify.heartbeat_url", c.Notify.HeartbeatURL != ""},
-		{"notify.webhook_url", c.Notify.WebhookURL != ""},
+		{"notify.heartbeat_url", !c.Notify.HeartbeatURL.IsZero()},
+		{"notify.webhook_url", !c.Notify.WebhookURL.IsZero()},
 	} {
 		if s.set {
 			out = append(out, s.name+": is set and has no effect in this version of latchd")
