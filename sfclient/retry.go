@@ -26,7 +26,9 @@ func (c *Client) retry(ctx context.Context, op string, once func() *Error) *Erro
 		if err == nil || !err.retryable() || try == maxTries {
 			return err
 		}
-		wait := waitFirst<<(try-1) + rand.N(waitFirst)
+		// The clock is chance enough, and repeats where a test's clock does.
+		chance := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(try)))
+		wait := waitFirst<<(try-1) + time.Duration(chance.Int64N(int64(waitFirst)))
 		if err.RetryAfter > 0 {
 			wait = min(err.RetryAfter, waitMax)
 		}

@@ -50,10 +50,11 @@ func (c *Client) read(ctx context.Context, k call) (*answer, *Error) {
 }
 
 // backoff doubles from try to try, give or take half by chance, and is at least
-// what the service asked for, up to a minute.
+// what the service asked for, up to a minute. The clock is chance enough, and
+// repeats where a test's clock does.
 func (c *Client) backoff(try int, a *answer) time.Duration {
 	d := firstPause << (try - 2)
-	d = d/2 + rand.N(d)
+	d = d/2 + time.Duration(rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(try))).Int64N(int64(d)))
 	if a != nil {
 		if asked, told := retryAfter(a.header, time.Now()); told {
 			d = max(d, min(asked, blindWait))

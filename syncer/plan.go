@@ -103,7 +103,7 @@ func (r *run) unreadable(q state.Queued, cause error, now time.Time) latch.Step 
 	if q.Request.Attempts >= r.set.MaxAttempts {
 		return r.giveUp(s, q, now)
 	}
-	s.Action, s.WaitingFor, s.NotBefore = latch.None, latch.WaitRetry, now.Add(backoff(q.Request.Attempts))
+	s.Action, s.WaitingFor, s.NotBefore = latch.None, latch.WaitRetry, now.Add(backoff(q.Request.ID, q.Request.Attempts))
 	s.Detail = fmt.Sprintf("its customer cannot be read: %v", cause)
 	return s
 }

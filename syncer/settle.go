@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"hash/fnv"
 	"time"
 
 	"go.uber.org/zap"
@@ -251,7 +251,7 @@ func (r *run) readNow(ctx context.Context, id latch.CustomerID) (latch.CustomerR
 func (r *run) retry(j job, detail string) state.Verdict {
 	return state.Verdict{
 		Request: j.intent.Request, To: latch.Waiting, WaitingFor: latch.WaitRetry, AddAttempt: true,
-		NextAttemptAt: r.s.now().Add(backoff(j.q.Request.Attempts)), Detail: detail,
+		NextAttemptAt: r.s.now().Add(backoff(j.intent.Request, j.q.Request.Attempts)), Detail: detail,
 	}
 }
 
@@ -261,11 +261,15 @@ const (
 )
 
 // backoff is how long a request waits after its n-th failed attempt, counted
-// from 0: doubling from 30 seconds to an hour, with a quarter of jitter.
-func backoff(n int) time.Duration {
+// from 0: doubling from 30 seconds to an hour, less up to a quarter of it. That
+// share follows from the request's id, so that many do not come back at once
+// and a wait can be worked out again.
+func backoff(request string, n int) time.Duration {
 	d := backoffMax
 	if n < 7 {
 		d = min(backoffFirst<<n, backoffMax)
 	}
-	return d - time.Duration(rand.Int64N(int64(d/4)))
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s %d", request, n)
+	return d - time.Duration(h.Sum64()%uint64(d/4))
 }

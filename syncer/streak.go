@@ -115,7 +115,7 @@ func (s *streak) free(res result, now time.Time) result {
 	// head of the queue must not keep the others from their turn.
 	res.verdict = state.Verdict{
 		Request: res.verdict.Request, To: latch.Waiting, WaitingFor: latch.WaitRetry,
-		NextAttemptAt: now.Add(backoff(s.stops)), Detail: res.counted.Error(),
+		NextAttemptAt: now.Add(backoff(res.intent.Request, s.stops)), Detail: res.counted.Error(),
 	}
 	return res
 }
