@@ -143,7 +143,7 @@ func create(o Options) error {
 	giveTo(temp, info) // whoever owns the folder runs the daemon
 	name := temp.Name()
 	defer os.Remove(name)
-	if err := initFile(name, temp); err != nil {
+	if err := initFile(name, temp, o.Hook); err != nil {
 		return &OpenError{Path: o.Path, Err: fmt.Errorf("make a new state: %w", err)}
 	}
 	if o.Hook != nil {
@@ -166,8 +166,8 @@ func create(o Options) error {
 }
 
 // initFile writes an empty bbolt file with the buckets of the schema.
-func initFile(name string, file *os.File) error {
-	s := newStore(Options{Path: name})
+func initFile(name string, file *os.File, hook func(string)) error {
+	s := newStore(Options{Path: name, Hook: hook})
 	if err := s.openBolt(file, false); err != nil {
 		_ = file.Close()
 		return err
