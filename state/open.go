@@ -49,7 +49,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.note = openNote(o.Path)
 	if s.note.wasBroken() {
 		file, err = makeDurable(o, file)
-	} else {
+	} else if !o.NoSync {
 		err = s.syncFound(file)
 	}
 	if err != nil {
@@ -111,7 +111,7 @@ func (s *Store) openBolt(file *os.File, scratch bool) (err error) {
 		// list can never hand out a page that is in use.
 		NoFreelistSync:  true,
 		InitialMmapSize: mapped,
-		NoSync:          scratch,
+		NoSync:          scratch || s.opts.NoSync,
 		NoStatistics:    true,
 		OpenFile:        func(string, int, os.FileMode) (*os.File, error) { return file, nil },
 	})

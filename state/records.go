@@ -19,6 +19,9 @@ type Options struct {
 	// KeepHistory is how long finished requests, runs and history are kept by
 	// Prune; 0 = for ever.
 	KeepHistory time.Duration
+	// NoSync leaves out the syncs of commits. It is for the control of the test
+	// that cuts the power, which has to lose something by it: never in service.
+	NoSync bool
 }
 
 // MaxPerCall bounds the records that one call of File, Record, Begin, Settle,

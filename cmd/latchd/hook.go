@@ -10,6 +10,10 @@ import (
 	"latchd/selftest"
 )
 
+// variableNoSync, set to anything, leaves out the syncs of the state: the control
+// of the test that cuts the power. It is never set in service.
+const variableNoSync = "LATCHD_TEST_NO_SYNC"
+
 // hook gives what state and syncer call at their named steps. It is nil but in
 // tests, which kill the process at a step ("apply:after-call" at its first
 // passing, "apply:after-call:3" at its third), or have it write down the steps

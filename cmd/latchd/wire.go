@@ -104,7 +104,7 @@ func newClients(c *config.Config, log *zap.Logger) (clients, error) {
 }
 
 func (a *app) openState(ctx context.Context, path string, keep time.Duration) (*state.Store, error) {
-	store, err := state.Open(ctx, state.Options{Path: path, KeepHistory: keep, Hook: a.hook()})
+	store, err := state.Open(ctx, state.Options{Path: path, KeepHistory: keep, Hook: a.hook(), NoSync: a.getenv(variableNoSync) != ""})
 	if err != nil {
 		return nil, err
 	}
