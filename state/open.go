@@ -19,6 +19,8 @@ const (
 	// mapped is how much of the address space is set aside for the file, so
 	// that a growing file need not be mapped anew, which waits for readers.
 	mapped = 1 << 28
+
+	diskHint = "mend the disk or free space, then start again"
 )
 
 // Open opens the state, making the file (mode 0600) where there is none; its
@@ -144,7 +146,7 @@ func create(o Options) error {
 	name := temp.Name()
 	defer os.Remove(name)
 	if err := initFile(name, temp, o.Hook); err != nil {
-		return &OpenError{Path: o.Path, Err: fmt.Errorf("make a new state: %w", err)}
+		return &OpenError{Path: o.Path, Err: fmt.Errorf("make a new state: %w", err), Hint: diskHint}
 	}
 	if o.Hook != nil {
 		o.Hook("open:before-create")
@@ -153,11 +155,11 @@ func create(o Options) error {
 	// where the file system has no links, a rename has to do.
 	if err := os.Link(name, o.Path); err != nil && !errors.Is(err, os.ErrExist) {
 		if err := os.Rename(name, o.Path); err != nil {
-			return &OpenError{Path: o.Path, Err: fmt.Errorf("put the new state in place: %w", err)}
+			return &OpenError{Path: o.Path, Err: fmt.Errorf("put the new state in place: %w", err), Hint: diskHint}
 		}
 	}
 	if err := syncDir(dir); err != nil {
-		return &OpenError{Path: o.Path, Err: err}
+		return &OpenError{Path: o.Path, Err: err, Hint: diskHint}
 	}
 	if o.Hook != nil {
 		o.Hook("open:after-create")
@@ -204,7 +206,7 @@ func (s *Store) syncFound(file *os.File) error {
 	if err := file.Sync(); err != nil {
 		_ = file.Close()
 		s.note.markBroken()
-		return &OpenError{Path: s.path, Err: fmt.Errorf("sync what is there: %w", err), Hint: "mend the disk or free space, then start again"}
+		return &OpenError{Path: s.path, Err: fmt.Errorf("sync what is there: %w", err), Hint: diskHint}
 	}
 	if s.opts.Hook != nil {
 		s.opts.Hook("open:after-sync")
@@ -219,7 +221,7 @@ func (s *Store) syncFound(file *os.File) error {
 func makeDurable(o Options, old *os.File) (*os.File, error) {
 	defer old.Close()
 	fail := func(err error) (*os.File, error) {
-		return nil, &OpenError{Path: o.Path, Err: fmt.Errorf("copy the state to a new file after a failed write: %w", err), Hint: "mend the disk or free space, then start again"}
+		return nil, &OpenError{Path: o.Path, Err: fmt.Errorf("copy the state to a new file after a failed write: %w", err), Hint: diskHint}
 	}
 	path := o.Path
 	if real, err := filepath.EvalSymlinks(path); err == nil {

@@ -248,8 +248,8 @@ func TestFailedWrite(t *testing.T) {
 		if !errors.Is(err, ErrOutcomeUnknown) {
 			t.Fatalf("a write that failed: %v", err)
 		}
-		if s.Broken() == nil {
-			t.Error("the store is not broken")
+		if err := s.Broken(); !errors.Is(err, ErrOutcomeUnknown) || !strings.Contains(err.Error(), path) {
+			t.Errorf("what broke the store does not say what to do, and with which file: %v", err)
 		}
 		if err := s.SetNote(t.Context(), "a", "b"); !errors.Is(err, ErrOutcomeUnknown) {
 			t.Errorf("a later write: %v", err)

@@ -78,9 +78,17 @@ func (s *Store) update(ctx context.Context, step string, fn func(*tx) error) err
 	}
 	defer release()
 	if err := s.Broken(); err != nil {
-		return fmt.Errorf("%s: %w: %w", step, ErrOutcomeUnknown, err)
+		return fmt.Errorf("%s: %w", step, unknown(err))
 	}
 	return s.commit(ctx, step, fn)
+}
+
+// unknown makes an error say that nobody knows the outcome.
+func unknown(err error) error {
+	if errors.Is(err, ErrOutcomeUnknown) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 }
 
 func (s *Store) commit(ctx context.Context, step string, fn func(*tx) error) (err error) {
@@ -97,7 +105,7 @@ func (s *Store) commit(ctx context.Context, step string, fn func(*tx) error) (er
 			s.setBroken(err)
 			s.abandon(btx)
 			if committing {
-				err = fmt.Errorf("%s: %w: %w", step, ErrOutcomeUnknown, err)
+				err = fmt.Errorf("%s: %w", step, unknown(err))
 			}
 		}
 	}()
@@ -113,8 +121,10 @@ func (s *Store) commit(ctx context.Context, step string, fn func(*tx) error) (er
 	s.hook(step, "before-commit")
 	committing = true
 	if err := btx.Commit(); err != nil {
+		// What a sync answers names no file.
+		err = unknown(fmt.Errorf("write the state %s: %w", s.path, err))
 		s.setBroken(err)
-		return fmt.Errorf("%s: %w: %w", step, ErrOutcomeUnknown, err)
+		return fmt.Errorf("%s: %w", step, err)
 	}
 	s.hook(step, "after-commit")
 	return nil
