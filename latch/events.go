@@ -45,6 +45,8 @@ const (
 	EventRateLimited     = "rate_limited"
 	EventBudgetSpent     = "budget_spent"
 	EventRetry           = "call_retried"
+	EventOutOfOrder      = "service_out_of_order"
+	EventServiceBack     = "service_back"
 	EventBackup          = "backup_written"
 	EventRestored        = "state_restored"
 	EventPruned          = "history_pruned"

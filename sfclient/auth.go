@@ -1,6 +1,7 @@
 package sfclient
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -116,6 +117,9 @@ func (c *Client) readToken(status int, body []byte) (token, *Error) {
 	}
 	bad := func(msg string) (token, *Error) {
 		return token{}, &Error{Kind: KindMalformed, Op: signingIn, Status: status, Message: msg}
+	}
+	if bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
+		return token{}, &Error{Kind: KindTransient, Op: signingIn, Status: status, Message: "the answer is a page of something in between, or of an outage"}
 	}
 	if err := json.Unmarshal(body, &t); err != nil || t.Access == "" {
 		return bad("the answer to the sign-in holds no token")

@@ -26,6 +26,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"go.uber.org/zap"
+
+	"latchd/breaker"
 )
 
 // Options are what a Client is made of.
@@ -68,6 +70,7 @@ type Client struct {
 	log  *zap.Logger
 
 	session session
+	breaker *breaker.Breaker
 
 	mu    sync.Mutex
 	calls map[string]int
@@ -102,6 +105,7 @@ func New(o Options) (*Client, error) {
 	if c.log == nil {
 		c.log = zap.NewNop()
 	}
+	c.breaker = breaker.New("Salesforce", c.log)
 	switch o.Auth.Flow {
 	case FlowClientCredentials:
 		if o.Auth.ClientSecret == "" {

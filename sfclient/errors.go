@@ -24,6 +24,7 @@ const (
 	KindVersionRetired  Kind = "version-retired"  // the API version is gone
 	KindMalformed       Kind = "malformed"        // an answer that makes no sense
 	KindCancelled       Kind = "cancelled"        // the caller gave up
+	KindKeptBack        Kind = "kept-back"        // not asked, since Salesforce is out of order; below it is a *breaker.OpenError
 )
 
 // Error is a failed call. Its text holds no token, no query and no address.
@@ -39,7 +40,7 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	if e.Kind == KindBudget || e.Kind == KindCancelled {
+	if e.Kind == KindBudget || e.Kind == KindCancelled || e.Kind == KindKeptBack {
 		return e.Op + ": " + e.Message
 	}
 	var b strings.Builder
@@ -67,7 +68,7 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.err }
 
 // Unreachable reports whether Salesforce could not be reached or was out of order.
-func (e *Error) Unreachable() bool { return e.Kind == KindTransient }
+func (e *Error) Unreachable() bool { return e.Kind == KindTransient || e.Kind == KindKeptBack }
 
 // Limited reports whether a limit stands in the way.
 func (e *Error) Limited() bool {

@@ -44,7 +44,7 @@ func (e *Error) Hint() string {
 		return "latchd leaves the rest of the org's calls to others; raise salesforce.max_api_usage_percent or wait; requests are kept"
 	case KindConcurrentLimit:
 		return "other programs run long calls in this org; latchd tries again"
-	case KindTransient:
+	case KindTransient, KindKeptBack:
 		if e.Code == codeCursorGone {
 			return "the rest of a pull was there no more; the next pull begins anew"
 		}

@@ -2,11 +2,13 @@ package sfclient
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
 	"go.uber.org/zap"
 
+	"latchd/breaker"
 	"latchd/latch"
 )
 
@@ -18,12 +20,40 @@ const (
 	waitMax   = time.Minute
 )
 
-// retry repeats once where that may help. Everything this package asks is a
-// reading, so that a repeated call does no harm; a sign-in is one too.
+// retry repeats once where that may help, unless Salesforce is known to be out
+// of order. Everything this package asks is a reading, so that a repeated call
+// does no harm; a sign-in is one too.
 func (c *Client) retry(ctx context.Context, op string, once func() *Error) *Error {
+	pass, err := c.breaker.Enter(ctx)
+	var open *breaker.OpenError
+	switch {
+	case errors.As(err, &open):
+		return &Error{Kind: KindKeptBack, Op: op, Message: open.Error(), RetryAfter: time.Until(open.NextTry), err: open}
+	case err != nil:
+		return networkError(ctx, op, err)
+	}
+	remembered := c.session.refusal()
+	failed := c.tries(ctx, op, once, pass.Probe)
+	switch {
+	case failed == nil:
+		pass.Answered()
+	case failed.Kind == KindTransient && failed.Code != codeCursorGone:
+		pass.Failed(failed)
+	case failed.Kind == KindCancelled, failed.Kind == KindBudget, failed == remembered: // nothing was asked
+		pass.Forgotten()
+	default: // a limit and a refusal are answers of a service that is in order
+		pass.Answered()
+	}
+	return failed
+}
+
+// Outage says whether Salesforce is out of order, by the calls that were made.
+func (c *Client) Outage() (o breaker.Outage, down bool) { return c.breaker.Outage() }
+
+func (c *Client) tries(ctx context.Context, op string, once func() *Error, probe bool) *Error {
 	for try := 1; ; try++ {
 		err := once()
-		if err == nil || !err.retryable() || try == maxTries {
+		if err == nil || !err.retryable() || probe || try == maxTries {
 			return err
 		}
 		// The clock is chance enough, and repeats where a test's clock does.

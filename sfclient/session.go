@@ -33,7 +33,10 @@ const (
 // Org gives the id of the org (00D…) as the sign-in named it, signing in when
 // there is no session. It costs no API call.
 func (c *Client) Org(ctx context.Context) (string, error) {
-	var t token
+	t, held := c.session.held()
+	if held {
+		return t.org, nil
+	}
 	if err := c.retry(ctx, signingIn, func() (err *Error) {
 		t, err = c.token(ctx, 0)
 		return err
@@ -96,6 +99,20 @@ func (c *Client) rememberRefusal(err *Error) {
 	s.mu.Unlock()
 	c.log.Error("Salesforce refuses the sign-in", zap.String("event", latch.EventSignInRefused), zap.Error(err),
 		zap.String("hint", err.Hint()), zap.Duration("notTriedFor", wait))
+}
+
+// held is the token of the session, if there is one.
+func (s *session) held() (t token, held bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current, s.current.grant != 0
+}
+
+// refusal is the last refused sign-in, nil where none is remembered.
+func (s *session) refusal() *Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused
 }
 
 // sessionRefused drops a session that was refused right after its sign-in, and

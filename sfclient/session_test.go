@@ -178,7 +178,7 @@ func TestSignInAnswers(t *testing.T) {
 		"no address":       `{"access_token":"t","instance_url":"x",` + id + `}`,
 		"userinfo":         `{"access_token":"t","instance_url":"https://a@x.my.salesforce.com",` + id + `}`,
 		"newline in token": `{"access_token":"t\nX: y","instance_url":"https://x.my.salesforce.com",` + id + `}`,
-		"no JSON":          `<html>`,
+		"no JSON":          `Welcome`,
 		"null":             `null`,
 		"nothing":          ``,
 	} {
@@ -189,6 +189,17 @@ func TestSignInAnswers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSignInPage: a page instead of an answer is an outage, or something in
+// between, and is asked for again.
+func TestSignInPage(t *testing.T) {
+	inOrg(t, threeAccounts, func(t *testing.T, o *org) {
+		o.signIn = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, " <!DOCTYPE html>") }
+		if _, err := o.c.Org(t.Context()); !asError(t, err).Unreachable() || o.signIns() != maxTries {
+			t.Errorf("%v after %d calls", err, o.signIns())
+		}
+	})
 }
 
 // TestRedirects: neither the secret nor the token follows one.

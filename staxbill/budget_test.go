@@ -219,7 +219,10 @@ func TestGatewayErrorsDoNotOpenTheGate(t *testing.T) {
 		for range 20 {
 			wg.Go(func() {
 				for ctx.Err() == nil {
-					_, _ = c.Latch(ctx, 7, accountA, false)
+					_, err := c.Latch(ctx, 7, accountA, false)
+					if e, ok := As(err); ok && e.Kind == KindKeptBack {
+						pause(ctx, e.RetryAfter)
+					}
 				}
 			})
 		}

@@ -17,11 +17,13 @@ import (
 
 	"go.uber.org/zap"
 
+	"latchd/breaker"
 	"latchd/latch"
 )
 
 // The kinds of calls, as Calls and Error.Op name them.
 const (
+	opPing      = "ping"
 	opLatch     = "latch"
 	opCustomer  = "customer"
 	opCustomers = "customers"
@@ -60,7 +62,10 @@ type Client struct {
 	own                  *http.Transport // transport, where the client made it
 	log                  *zap.Logger
 	budget               *budget
-	noSets               atomic.Bool // sets of ids are not honoured
+	// Latching can be out of order while reading is not, and a reading's
+	// success says nothing of it.
+	reads, latches *breaker.Breaker
+	noSets         atomic.Bool // sets of ids are not honoured
 
 	mu    sync.Mutex
 	calls map[string]int
@@ -118,6 +123,8 @@ func New(o Options) (*Client, error) {
 	if c.log == nil {
 		c.log = zap.NewNop()
 	}
+	c.reads = breaker.New("Stax Bill", c.log)
+	c.latches = breaker.New("Stax Bill's Latch call", c.log)
 	c.budget = newBudget(o.MaxPerMinute, o.DailyReservePercent, concurrency)
 	return c, nil
 }
@@ -171,7 +178,7 @@ func (c *Client) Budget() Budget { return c.budget.snapshot() }
 func (c *Client) PerMinute() int { return c.budget.perMinute() }
 
 // Calls counts the HTTP calls since New by kind: latch, customer, customers,
-// survey. Every try counts.
+// survey, ping. Every try counts.
 func (c *Client) Calls() map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

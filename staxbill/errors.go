@@ -16,7 +16,7 @@ type Kind int
 // The kinds of failures.
 const (
 	// KindMalformed is an answer that makes no sense: a 2xx that is not what was
-	// asked for, an HTML page, a page of customers that contradicts another.
+	// asked for, a 4xx in HTML, a page of customers that contradicts another.
 	KindMalformed Kind = iota + 1
 	// KindAuth is a key that Stax Bill does not take: 401, or the documented 400 for
 	// a key of a wrong format (dev/errors).
@@ -30,15 +30,20 @@ const (
 	// KindDailyBudget is a call that was not made since only the reserve of the
 	// day's calls is left; RetryAfter says when the day ends.
 	KindDailyBudget
-	// KindTransient is a 5xx, a failure of the network, a time-out.
+	// KindTransient is a 5xx, an HTML page in place of a success, a failure of
+	// the network, a time-out.
 	KindTransient
 	// KindCancelled is the caller's context having ended.
 	KindCancelled
+	// KindKeptBack is a call that was not made since the service is out of
+	// order; below it is a *breaker.OpenError.
+	KindKeptBack
 )
 
 var kindNames = map[Kind]string{
 	KindMalformed: "malformed", KindAuth: "auth", KindNotFound: "not-found", KindRefused: "refused",
 	KindRateLimited: "rate-limited", KindDailyBudget: "daily-budget", KindTransient: "transient", KindCancelled: "cancelled",
+	KindKeptBack: "kept-back",
 }
 
 func (k Kind) String() string { return kindNames[k] }
@@ -102,12 +107,16 @@ func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("Stax Bill: ")
 	switch {
+	case e.Op == opLatch && e.Customer == 0:
+		b.WriteString("latching customers")
 	case e.Op == opLatch:
 		fmt.Fprintf(&b, "latching customer %d", e.Customer)
 	case e.Op == opCustomer:
 		fmt.Fprintf(&b, "reading customer %d", e.Customer)
 	case e.Op == opSurvey:
 		b.WriteString("surveying customers")
+	case e.Op == opPing:
+		b.WriteString("looking whether it answers")
 	default:
 		b.WriteString("reading customers")
 	}
@@ -131,7 +140,7 @@ func (e *Error) Error() string {
 	if e.err != nil {
 		b.WriteString(": " + e.err.Error())
 	}
-	if e.RetryAfter > 0 {
+	if e.RetryAfter > 0 && e.Kind != KindKeptBack {
 		fmt.Fprintf(&b, " (try again in %s)", e.RetryAfter.Round(time.Second))
 	}
 	return b.String()
@@ -141,7 +150,7 @@ const maxDetailsShown = 5
 
 // Unreachable reports whether the service could not be reached or did not
 // answer as itself: nothing about the request is wrong.
-func (e *Error) Unreachable() bool { return e.Kind == KindTransient }
+func (e *Error) Unreachable() bool { return e.Kind == KindTransient || e.Kind == KindKeptBack }
 
 // Limited reports whether a limit of calls stands in the way.
 func (e *Error) Limited() bool { return e.Kind == KindRateLimited || e.Kind == KindDailyBudget }
@@ -160,8 +169,8 @@ func (e *Error) Hint() string {
 		return "Somebody else uses this API key's calls too; give latchd a key of its own or lower staxbill.max_requests_per_minute."
 	case KindDailyBudget:
 		return "Wait for the day to end, or lower staxbill.daily_reserve_percent."
-	case KindTransient:
-		return "See https://status.staxbill.com and whether this machine reaches staxbill.base_url."
+	case KindTransient, KindKeptBack:
+		return "See https://status.staxbill.com and whether this machine reaches staxbill.base_url, with nothing in between that answers in its place; latchd goes on by itself."
 	case KindMalformed:
 		return "Check that staxbill.base_url is Stax Bill's API and that no proxy answers in its place."
 	}

@@ -34,11 +34,24 @@ func (c *Client) Latch(ctx context.Context, customer latch.CustomerID, account l
 	if k.body, err = json.Marshal(latchBody{customer, account, force}); err != nil {
 		return Latched{}, fmt.Errorf("writing the body for customer %d: %w", customer, err)
 	}
+	pass, failed := c.pass(ctx, c.latches, k)
+	if failed != nil {
+		return Latched{}, failed
+	}
+	latched, failed := c.latchOnce(ctx, k)
+	end(pass, failed)
+	if failed != nil {
+		return Latched{}, failed
+	}
+	return latched, nil
+}
+
+func (c *Client) latchOnce(ctx context.Context, k call) (Latched, *Error) {
 	a, failed := c.send(ctx, k)
 	if failed != nil {
 		return Latched{}, failed
 	}
-	named, err := c.latchedTo(a, customer)
+	named, err := c.latchedTo(a, k.customer)
 	if err != nil {
 		failed = k.fail(KindMalformed, err)
 		failed.Status, failed.Fate = a.status, FateUnknown

@@ -33,7 +33,7 @@ func TestLatchAnswers(t *testing.T) {
 		{"object as text", 200, "text/plain", "\ufeff {\"id\":7}", 0, 0, ""},
 		{"object as html", 200, "text/html", `{"id":7,"salesforceId":null}`, 0, 0, ""},
 		{"array", 200, jsonType, `[]`, KindMalformed, FateUnknown, ""},
-		{"html", 200, "text/html", `<html>`, KindMalformed, FateUnknown, ""},
+		{"html", 200, "text/html", `<html>`, KindTransient, FateUnknown, ""},
 		{"broken off", 200, jsonType, `{"id":7,"sales`, KindMalformed, FateUnknown, ""},
 		{"another customer", 200, jsonType, `{"id":8,"salesforceId":"0014100000JJ3wt"}`, KindMalformed, FateUnknown, ""},
 		{"errors in a success", 200, jsonType, refusal("400", "no"), KindMalformed, FateUnknown, ""},

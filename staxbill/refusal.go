@@ -104,12 +104,15 @@ func (c *Client) refusal(k call, a *answer) *Error {
 	}
 	switch {
 	case html:
-		failed.err = errors.New("an HTML page, which the service itself does not send")
+		failed.err = errHTML
 	case len(said.details) == 0:
 		failed.err = errors.New("without a reason that can be read")
 	}
 	return failed
 }
+
+// errHTML is the page of an outage, or of something in between.
+var errHTML = errors.New("an HTML page, which the service itself does not send")
 
 // aboutKey recognises the documented answer to a key of a wrong format: a 400
 // with "Authorization key is not in the correct format." (dev/errors).

@@ -19,9 +19,31 @@ const (
 	firstPause = 500 * time.Millisecond
 )
 
-// read makes a GET, again when it failed for a reason that passes. Every try
-// is paid for from the budget, which also sits out what a 429 asks for.
+// read makes a GET, again when it failed for a reason that passes, unless Stax
+// Bill is known to be out of order.
 func (c *Client) read(ctx context.Context, k call) (*answer, *Error) {
+	pass, failed := c.pass(ctx, c.reads, k)
+	if failed != nil {
+		return nil, failed
+	}
+	if pass.Probe && k.op != opPing {
+		// A record that Stax Bill cannot give must not keep it shut, so that
+		// it is asked for something else first.
+		_, failed := c.tries(ctx, k.ping(), true)
+		end(pass, failed)
+		if failed != nil && (failed.Kind == KindCancelled || failed.Kind == KindDailyBudget) {
+			return nil, failed
+		}
+		return c.read(ctx, k)
+	}
+	a, failed := c.tries(ctx, k, pass.Probe)
+	end(pass, failed)
+	return a, failed
+}
+
+// tries makes the tries of one read. Each is paid for from the budget, which
+// also sits out what a 429 asks for.
+func (c *Client) tries(ctx context.Context, k call, once bool) (*answer, *Error) {
 	tries, limited := 1, 0
 	for {
 		a, failed := c.send(ctx, k)
@@ -35,7 +57,7 @@ func (c *Client) read(ctx context.Context, k call) (*answer, *Error) {
 				return a, failed
 			}
 		case KindTransient:
-			if tries++; tries > maxTries {
+			if tries++; once || tries > maxTries {
 				return a, failed
 			}
 			c.log.Info("a read of Stax Bill failed and is tried again",

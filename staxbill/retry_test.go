@@ -57,7 +57,8 @@ func TestReadsAreTriedAgain(t *testing.T) {
 		"limited for ever":     {[]http.HandlerFunc{limited}, 6, KindRateLimited, 5 * time.Minute, 5 * time.Minute},
 		"refused is final":     {[]http.HandlerFunc{answerWith(403, jsonType, `{}`)}, 1, KindRefused, 0, 0},
 		"the key is refused":   {[]http.HandlerFunc{answerWith(401, "", "")}, 1, KindAuth, 0, 0},
-		"nonsense is final":    {[]http.HandlerFunc{answerWith(200, "text/html", "<html>")}, 1, KindMalformed, 0, 0},
+		"nonsense is final":    {[]http.HandlerFunc{answerWith(200, jsonType, "[]")}, 1, KindMalformed, 0, 0},
+		"a page of an outage":  {[]http.HandlerFunc{answerWith(200, "text/html", "<html>")}, 3, KindTransient, 750 * time.Millisecond, 2250 * time.Millisecond},
 		"bad link is final":    {[]http.HandlerFunc{answerWith(200, jsonType, `{"id":7}`)}, 1, KindMalformed, 0, 0},
 		"another one is final": {[]http.HandlerFunc{answerWith(200, jsonType, `{"id":8,"salesforceId":null}`)}, 1, KindMalformed, 0, 0},
 	} {

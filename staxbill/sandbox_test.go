@@ -243,9 +243,9 @@ func TestSandboxFateOnTheWire(t *testing.T) {
 		{sandbox.FaultAction{Cut: "before"}, staxbill.FateUnknown, false},
 		{sandbox.FaultAction{Cut: "after"}, staxbill.FateUnknown, true},
 		{sandbox.FaultAction{Status: 500, Effect: true}, staxbill.FateUnknown, true},
+		{sandbox.FaultAction{Status: 401}, staxbill.FateNotSent, false}, // an answer, so the breaker stays closed
 		{sandbox.FaultAction{Body: sandbox.BodyTruncated}, staxbill.FateUnknown, true},
 		{sandbox.FaultAction{Body: sandbox.BodyMalformed}, staxbill.FateUnknown, false},
-		{sandbox.FaultAction{Status: 401}, staxbill.FateNotSent, false},
 		{sandbox.FaultAction{Status: 409}, staxbill.FateRefused, false},
 	} {
 		id, to := s.CustomerID(4*(i%4)+1+i/4), latch.AccountID(s.AccountID(i))

@@ -122,6 +122,8 @@ func (c *Client) judge(ctx context.Context, k call, a *answer, readErr error, sl
 		failed = k.fail(KindMalformed, errors.New("the service sent the call elsewhere, which it has no reason to do"))
 	case cut:
 		failed = k.fail(KindMalformed, fmt.Errorf("the answer is longer than %d MiB", k.maxBody>>20))
+	case bytes.HasPrefix(trim(a.body), []byte("<")):
+		failed = k.fail(KindTransient, errHTML)
 	default:
 		return a, nil
 	}

@@ -1,0 +1,100 @@
+package staxbill
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"latchd/breaker"
+	"latchd/latch"
+)
+
+// pass lets a call out, unless what it asks is out of order.
+func (c *Client) pass(ctx context.Context, b *breaker.Breaker, k call) (breaker.Pass, *Error) {
+	p, err := b.Enter(ctx)
+	if err == nil {
+		return p, nil
+	}
+	return p, k.keptBack(err)
+}
+
+func (k call) keptBack(err error) *Error {
+	failed := k.fail(KindCancelled, err)
+	var open *breaker.OpenError
+	if errors.As(err, &open) {
+		failed.Kind, failed.RetryAfter = KindKeptBack, max(time.Until(open.NextTry), 0)
+	}
+	if k.op == opLatch {
+		failed.Fate = FateNotSent
+	}
+	return failed
+}
+
+// end tells a breaker how a call ended. A limit and a refusal are answers of a
+// service that is in order.
+func end(p breaker.Pass, failed *Error) {
+	switch {
+	case failed == nil:
+		p.Answered()
+	case failed.Kind == KindTransient, failed.Kind == KindMalformed:
+		p.Failed(failed)
+	case failed.Kind == KindCancelled, failed.Kind == KindDailyBudget:
+		p.Forgotten()
+	default:
+		p.Answered()
+	}
+}
+
+// Outages are what is out of order now, by the calls that were made: nothing,
+// reading, latching, or both.
+func (c *Client) Outages() []breaker.Outage {
+	var all []breaker.Outage
+	for _, b := range []*breaker.Breaker{c.reads, c.latches} {
+		if o, down := b.Outage(); down {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+// LatchOutage says whether latching is out of order.
+func (c *Client) LatchOutage() (o breaker.Outage, down bool) { return c.latches.Outage() }
+
+// MayLatch reports whether a Latch would go out now: err is the *Error of
+// KindKeptBack that it would give. With probe set the next one is to find out
+// whether latching is in order again.
+func (c *Client) MayLatch() (probe bool, err error) {
+	o, down := c.latches.Outage()
+	switch {
+	case !down:
+		return false, nil
+	case time.Now().Before(o.NextTry):
+		return false, call{op: opLatch}.keptBack(&breaker.OpenError{Outage: o})
+	}
+	return true, nil
+}
+
+// ping is a call like k that is about none of its customers.
+func (k call) ping() call {
+	p := call{op: opPing, method: http.MethodGet, maxBody: k.maxBody}
+	switch {
+	case k.op != opCustomer:
+		p.target = "/customers?pageSize=1&pageNumber=0" + byID
+	case k.customer == 1:
+		p.target = "/customers/2"
+	default:
+		p.target = "/customers/1"
+	}
+	return p
+}
+
+// Ping reports whether Stax Bill answers when it is asked for a customer other
+// than the given one, be it that there is no such customer. It is one call.
+func (c *Client) Ping(ctx context.Context, not latch.CustomerID) error {
+	k := call{op: opCustomer, customer: not, maxBody: maxBody}
+	if _, failed := c.read(ctx, k.ping()); failed != nil && failed.Kind != KindNotFound {
+		return failed
+	}
+	return nil
+}
