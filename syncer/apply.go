@@ -1,10 +1,12 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	"latchd/latch"
@@ -166,7 +168,10 @@ func (r *run) feedWindow(ctx context.Context, p *pipeline, qs []state.Queued, ah
 			}
 			steps = append(first, steps...)
 		}
-		n := min(len(steps), r.batchSize())
+		n, probe, err := r.nextBatch(steps)
+		if err != nil {
+			return err
+		}
 		batch, rest := steps[:n], steps[n:]
 		batch, err = r.refresh(ctx, batch, addUse(cloneUse(ahead), useOf(rest), 1))
 		if err != nil {
@@ -175,9 +180,33 @@ func (r *run) feedWindow(ctx context.Context, p *pipeline, qs []state.Queued, ah
 		if err := p.send(batch); err != nil {
 			return err
 		}
+		if probe {
+			if err := p.drain(); err != nil {
+				return err
+			}
+		}
 		steps = rest
 	}
 	return nil
+}
+
+// nextBatch says how many of the steps go out next. While latching is out of
+// order it is none, or the one that finds out whether it is back: the one that
+// failed least, so that a request over which the service stumbles does not keep
+// it shut to the others.
+func (r *run) nextBatch(steps []planned) (n int, probe bool, err error) {
+	if !r.order.dry() {
+		if probe, err = r.sb.MayLatch(); err != nil {
+			return 0, false, err
+		}
+	}
+	if !probe {
+		return min(len(steps), r.batchSize()), false, nil
+	}
+	slices.SortStableFunc(steps, func(a, b planned) int {
+		return cmp.Compare(r.s.doubts.failures(a.step.Request), r.s.doubts.failures(b.step.Request))
+	})
+	return 1, true, nil
 }
 
 func cloneUse(u latch.Use) latch.Use {

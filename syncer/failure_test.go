@@ -1,6 +1,7 @@
 package syncer_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func TestCallWithoutAnswer(t *testing.T) {
 					if rep.Run.Result != latch.RunUnreachable {
 						t.Errorf("%s", rep.Run.Result)
 					}
-					if r := w.request(id); r.State != latch.Waiting || r.Attempts != 1 {
+					if r := w.request(id); r.State != latch.Waiting || r.Attempts != 0 {
 						t.Fatalf("%+v", r)
 					}
 					time.Sleep(time.Minute)
@@ -119,23 +120,35 @@ func TestOneRefusal(t *testing.T) {
 	})
 }
 
-// TestGivesUp: the last attempt is followed by one more reading and an outcome
-// that a person sees.
+// TestGivesUp: a request over which the service stumbles while others succeed is
+// given up. The last attempt is followed by one more reading and an outcome that
+// a person sees. In a process for each run, as --once is, the others that
+// succeed after it in the same run show that it is its own fault.
 func TestGivesUp(t *testing.T) {
-	inWorld(t, options{accounts: 100, customers: 60, set: syncer.Settings{MaxAttempts: 3}}, func(w *world) {
-		id := w.ask(1, 61, false)
-		w.fault(sandbox.FaultMatch{Call: "latch", Customer: w.box.CustomerID(1)}, sandbox.FaultAction{Status: 500, Body: "html"})
-		for range 5 {
-			w.run()
-			time.Sleep(2 * time.Hour)
-		}
-		if r := w.outcome(id, latch.GaveUp); r.Attempts != 3 {
-			t.Errorf("%d attempts", r.Attempts)
-		}
-		if n := w.calls("latch"); n != 3 {
-			t.Errorf("%d latch calls", n)
-		}
-	})
+	for _, restart := range []bool{false, true} {
+		t.Run(fmt.Sprintf("restart=%v", restart), func(t *testing.T) {
+			inWorld(t, options{accounts: 100, customers: 60, set: syncer.Settings{MaxAttempts: 3, Concurrency: 1}}, func(w *world) {
+				id := w.ask(1, 61, false)
+				w.fault(sandbox.FaultMatch{Call: "latch", Customer: w.box.CustomerID(1)}, sandbox.FaultAction{Status: 500, Body: "html"})
+				for i := range 4 {
+					other := w.ask(4*i+5, 62+i, false)
+					w.done()
+					w.outcome(other, latch.Latched)
+					time.Sleep(2 * time.Hour)
+					if restart {
+						w.stop()
+						w.start()
+					}
+				}
+				if r := w.outcome(id, latch.GaveUp); r.Attempts != 3 {
+					t.Errorf("%d attempts", r.Attempts)
+				}
+				if n := w.effects(1); n != 0 {
+					t.Errorf("%d effects", n)
+				}
+			})
+		})
+	}
 }
 
 // TestOrder: requests of one customer apply in the order of acceptance.

@@ -48,7 +48,8 @@ func (s *Syncer) nextOrder(ctx context.Context) (tickets []*ticket, o Order, ok 
 			return nil, Order{}, false
 		}
 		s.heartbeat()
-		if tickets, ok := s.orders.take(); ok {
+		now, calm := s.now(), s.calmUntil()
+		if tickets, ok := s.orders.take(!now.Before(calm)); ok {
 			if len(tickets) > 0 {
 				return tickets, tickets[0].order, true
 			}
@@ -58,15 +59,16 @@ func (s *Syncer) nextOrder(ctx context.Context) (tickets []*ticket, o Order, ok 
 		}
 		sleep := lookEvery
 		if !s.settings().OneShot {
-			now := s.now()
 			if s.scheduleDue(now) {
 				return nil, Order{Kind: KindSync, Trigger: "schedule"}, true
 			}
 			due, err := s.store.NextDue(ctx)
-			if err == nil && !due.IsZero() && !due.After(now) && s.retryAllowed(now) {
+			again, left := s.againAt()
+			work := left || err == nil && !due.IsZero() && !due.After(now)
+			if work && !again.After(now) && s.retryAllowed(now) {
 				return nil, Order{Kind: KindArrival, Trigger: "retry"}, true
 			}
-			for _, t := range []time.Time{s.Status().NextSync, s.Status().NextFull, due} {
+			for _, t := range []time.Time{s.Status().NextSync, s.Status().NextFull, due, again, calm} {
 				if d := t.Sub(now); !t.IsZero() && d > 0 && d < sleep {
 					sleep = d
 				}
@@ -82,12 +84,52 @@ func (s *Syncer) nextOrder(ctx context.Context) (tickets []*ticket, o Order, ok 
 	}
 }
 
-// retryAllowed keeps retries of a dead service from starting run after run: at
-// most one such run in 15 seconds.
+const (
+	// calmFor keeps a dead service from starting run after run, by retries or by
+	// what arrives.
+	calmFor = 15 * time.Second
+	// againMax is the longest that work waits for another run after one that a
+	// service or its limit stopped.
+	againMax = 15 * time.Minute
+)
+
+// retryAllowed reports whether the last run is long enough ago.
 func (s *Syncer) retryAllowed(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return now.Sub(s.last.FinishedAt) >= 15*time.Second || now.Before(s.last.FinishedAt)
+	return now.Sub(s.last.FinishedAt) >= calmFor || now.Before(s.last.FinishedAt)
+}
+
+// calmUntil is until when arrivals start no run, since the last one found a
+// service out of order.
+func (s *Syncer) calmUntil() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last.Result != latch.RunUnreachable {
+		return time.Time{}
+	}
+	return s.last.FinishedAt.Add(calmFor)
+}
+
+// againAt is when it makes sense to run again after a run that a service, or its
+// limit, stopped; zero = at once. left reports whether that run left requests
+// behind which no schedule and no wait of theirs brings back.
+func (s *Syncer) againAt() (at time.Time, left bool) {
+	outages := s.Outages()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last.Result != latch.RunUnreachable && s.last.Result != latch.RunLimited {
+		return time.Time{}, false
+	}
+	for _, o := range outages {
+		if o.NextTry.After(at) {
+			at = o.NextTry
+		}
+	}
+	if at.IsZero() {
+		at = s.last.FinishedAt.Add(min(backoff(s.last.ID, s.failures-1), againMax))
+	}
+	return at, s.last.Pending > 0
 }
 
 // scheduleDue reports whether a scheduled run is to begin now, and works out

@@ -80,7 +80,8 @@ func TestArrival(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if r := w.outcome(filed.Request.ID, latch.Latched); r.Attempts != 1 || w.effects(2) != 1 {
+		// One failure alone may be the service's, so that it costs no attempt.
+		if r := w.outcome(filed.Request.ID, latch.Latched); r.Attempts != 0 || w.effects(2) != 1 {
 			t.Errorf("%+v, %d effects", r, w.effects(2))
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"latchd/latch"
 	"latchd/state"
@@ -175,11 +176,14 @@ func (p *pipeline) closed(n int) {
 // settle is the settler: it groups what has come in, judges streaks, and
 // records the fates of a group in one transaction.
 func (p *pipeline) settle() {
-	failures := &p.r.s.streak
+	failures, of := &p.r.s.streak, &p.r.s.doubts
 	if p.r.order.dry() {
-		failures = &streak{}
+		failures, of = &streak{}, &doubts{}
 	}
-	failures.begin()
+	failures.begin(of, func() (time.Time, bool) {
+		o, down := p.r.sb.LatchOutage()
+		return o.NextTry, down
+	})
 	for first := range p.results {
 		batch := []result{first}
 	more:
@@ -196,8 +200,8 @@ func (p *pipeline) settle() {
 		}
 		p.settleBatch(failures, batch)
 	}
-	p.record(failures.flush(), 0)
-	if err := failures.trouble(); err != nil {
+	p.record(failures.flush(p.r.s.now()), 0)
+	if err := failures.verdict(); err != nil {
 		p.fail(err)
 	}
 }
@@ -208,7 +212,7 @@ func (p *pipeline) settleBatch(streak *streak, batch []result) {
 	through := 0
 	for _, res := range batch {
 		if res.flush != nil {
-			ready = append(ready, streak.flush()...)
+			ready = append(ready, streak.flush(p.r.s.now())...)
 			acks = append(acks, res.flush)
 			continue
 		}

@@ -90,7 +90,7 @@ func (r *run) customers(ctx context.Context, ids []latch.CustomerID) (customers 
 const (
 	readSet = 100 // customers that one call reads
 	// unreadMax is how many customers in a row may fail to be read one by one,
-	// before any succeeds, until it is the service and not they.
+	// before any succeeds, until Stax Bill is asked whether it is out of order.
 	unreadMax = 3
 )
 
@@ -118,7 +118,10 @@ func (r *run) readCustomers(ctx context.Context, ids []latch.CustomerID) (map[la
 			case !mayBeOne(err):
 				return nil, nil, err
 			default:
-				if unread[id] = err; len(all) == 0 && len(unread) >= min(unreadMax, len(ids)) {
+				if unread[id] = err; len(all) > 0 || len(unread) != min(unreadMax, len(ids)) {
+					continue
+				}
+				if r.sb.Ping(ctx, id) != nil {
 					return nil, nil, err
 				}
 			}

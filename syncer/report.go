@@ -42,6 +42,9 @@ func (r *run) report(ctx context.Context, err error) Report {
 		}
 		r.s.mu.Lock()
 		r.s.last = r.rec
+		if r.s.failures++; r.rec.Result == latch.RunDone {
+			r.s.failures = 0
+		}
 		r.s.mu.Unlock()
 	}
 	r.logSummary(err)

@@ -28,7 +28,8 @@ type result struct {
 	quietUntil time.Time
 	// counted is the failure that this result adds to a streak: its verdict
 	// stands only once a success shows that it was its own.
-	counted *staxbill.Error
+	counted  *staxbill.Error
+	accepted time.Time // when its request was, where counted is set
 	// stop is why the run makes no further call, if it does not.
 	stop  error
 	flush chan struct{} // not a result: settle what is kept back, then close it
@@ -94,9 +95,9 @@ func (r *run) refusedToSend(j job, err *staxbill.Error) result {
 			}
 		}
 	case staxbill.KindTransient:
-		res.counted = err
+		res.counted, res.accepted = err, j.q.Request.AcceptedAt
 		res.verdict = r.retry(j, err.Error())
-	default: // the key, the day's budget: every further call would fail alike
+	default: // the key, the day's budget, an outage: every further call would fail alike
 		res.stop = err
 	}
 	return res
@@ -117,7 +118,7 @@ func (r *run) readBack(ctx context.Context, j job, cause *staxbill.Error) result
 		return res
 	}
 	res := r.unanswered(j, cause.Error())
-	res.counted = cause
+	res.counted, res.accepted = cause, j.q.Request.AcceptedAt
 	return res
 }
 
@@ -134,14 +135,16 @@ func (r *run) unanswered(j job, detail string) result {
 // anew.
 func (r *run) refused(ctx context.Context, j job, cause *staxbill.Error) result {
 	in := j.intent
-	res := result{intent: in, fate: state.FateRefused, at: r.s.now()}
+	res := result{intent: in, fate: state.FateRefused, at: r.s.now(), accepted: j.q.Request.AcceptedAt}
 	r.log.Info("Stax Bill refused a call", zap.String("event", latch.EventRefusedCall), zap.String("request", in.Request),
 		zap.Int64("fusebillId", int64(in.Customer)), zap.String("salesforceId", string(in.To)), zap.Error(cause))
 	explained, quiet, err := r.decideAgain(ctx, j)
 	switch {
 	case err != nil:
+		// Why it was refused is not known, so that it costs no attempt.
 		res.counted = cause
-		res.verdict = r.retry(j, fmt.Sprintf("%v; and reading the customer failed", cause))
+		res.verdict = r.retry(j, fmt.Sprintf("%v; and reading why failed: %v", cause, err))
+		res.verdict.AddAttempt = false
 		return res
 	case explained != nil && explained.Outcome.Changed():
 		// An earlier call of this request, whose answer was not seen.
@@ -158,6 +161,10 @@ func (r *run) refused(ctx context.Context, j job, cause *staxbill.Error) result 
 		return res
 	}
 	res.counted = cause
+	if outOfOrder(cause) { // not the service's own words
+		res.verdict = r.retry(j, cause.Error())
+		return res
+	}
 	res.verdict = state.Verdict{
 		Request: in.Request, To: latch.Done, Outcome: latch.Rejected, From: in.From, Account: in.To, Detail: cause.Error(),
 	}

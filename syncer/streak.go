@@ -9,81 +9,95 @@ import (
 	"latchd/staxbill"
 )
 
-// streakMax is how many requests that fail equally, without a success between
-// them, stop a run: then it is the service or the settings, not the requests.
+// streakMax is how many requests that are refused equally, without a success
+// between them, stop a run: then it is the service or the settings, not the
+// requests.
 const streakMax = 5
 
-// streak keeps failures back until it is known whose fault they are. While
-// fewer than streakMax requests have failed equally, they wait with their
-// intents open; a success lets their verdicts stand, one more makes them cost
-// nothing. It goes on from run to run, so that retries of a few requests at a
-// time do not use up their attempts on a dead service either.
+// streak keeps failures back until it is known whose fault they are. Meanwhile
+// they wait with their intents open.
+//
+// Refusals: a success lets their verdicts stand, and so does the end of a pass
+// over the queue; streakMax in a row stop the run and cost nothing. Failures of
+// a service that is out of order, which the breaker in front of it stops: a
+// success lets them stand, and otherwise they cost nothing.
 type streak struct {
-	kept      []result
+	refused  []result
+	doubtful []result
+
 	stopped   bool
 	succeeded bool            // in this run
-	spent     *staxbill.Error // the last failure of the service in this run that cost an attempt
+	trouble   *staxbill.Error // the last failure in this run of a service out of order
 
 	last    *staxbill.Error
-	failing map[string]bool // requests that failed like last, since the last success
+	failing map[string]bool // requests that were refused like last, since the last success
 	stops   int             // runs stopped since the last success
+
+	// outage is whether the calls are known to be out of order, until when.
+	outage func() (nextTry time.Time, down bool)
+	doubts *doubts
 }
 
-// begin starts a run's part of the streak. Only what says that the service is
-// out of order goes on from the run before: refusals may be the requests' own.
-func (s *streak) begin() {
-	s.kept, s.stopped, s.succeeded, s.spent = nil, false, false, nil
-	if s.last != nil && !outOfOrder(s.last) {
-		s.last, s.failing = nil, nil
-	}
+// begin starts a run's part of the streak.
+func (s *streak) begin(d *doubts, outage func() (time.Time, bool)) {
+	*s = streak{stops: s.stops, doubts: d, outage: outage}
 }
 
-// trouble is why a run that had no success and some failures of the service
-// does not count as done, although they were too few to stop it.
-func (s *streak) trouble() error {
-	if s.succeeded || s.spent == nil {
+// verdict is why a run that had no success and met a service out of order does
+// not count as done.
+func (s *streak) verdict() error {
+	if s.succeeded || s.trouble == nil {
 		return nil
 	}
-	return s.spent
+	return s.trouble
 }
 
 // add takes a result and gives those that can be settled now, and an error when
 // the run is to stop.
 func (s *streak) add(res result, now time.Time) ([]result, error) {
-	if res.counted == nil {
-		if res.fate == state.FateApplied {
-			out := append(s.flush(), res)
-			s.last, s.failing, s.stops, s.succeeded = nil, nil, 0, true
-			return out, nil
-		}
+	switch {
+	case res.counted == nil && res.fate == state.FateApplied:
+		out := append(s.refused, s.doubtful...)
+		s.refused, s.doubtful = nil, nil
+		s.last, s.failing, s.stops, s.succeeded = nil, nil, 0, true
+		s.doubts.succeeded(res.intent.Request)
+		return append(out, res), nil
+	case res.counted == nil:
 		return []result{res}, nil
-	}
-	if s.stopped {
-		return []result{s.free(res, now)}, nil
+	case outOfOrder(res.counted):
+		s.trouble = res.counted
+		if s.doubts.failed(res.intent.Request, res.accepted, now) {
+			return []result{res}, nil
+		}
+		s.doubtful = append(s.doubtful, res)
+		return nil, nil
+	case s.stopped:
+		return []result{s.free(res, now.Add(backoff(res.intent.Request, s.stops)))}, nil
 	}
 	var out []result
 	if s.last == nil || !equal(s.last, res.counted) {
-		out = s.flush()
+		out, s.refused = s.refused, nil
 		s.last, s.failing = res.counted, map[string]bool{}
 	}
 	s.failing[res.intent.Request] = true
-	s.kept = append(s.kept, res)
+	s.refused = append(s.refused, res)
 	if len(s.failing) < streakMax {
 		return out, nil
 	}
 	s.stopped = true
 	s.stops++
-	for _, k := range s.flush() {
-		out = append(out, s.free(k, now))
+	for _, k := range s.refused {
+		out = append(out, s.free(k, now.Add(backoff(k.intent.Request, s.stops))))
 	}
+	s.refused = nil
 	return out, &StreakError{Err: res.counted}
 }
 
-// equal reports whether two failures have one cause: the same refusal, or both a
-// service that is out of order or limits us.
+// equal reports whether two answers have one cause: the same refusal, or both a
+// limit.
 func equal(a, b *staxbill.Error) bool {
-	if outOfOrder(a) {
-		return a.Kind == b.Kind
+	if a.Kind == staxbill.KindRateLimited {
+		return b.Kind == staxbill.KindRateLimited
 	}
 	return a.Same(b)
 }
@@ -91,37 +105,36 @@ func equal(a, b *staxbill.Error) bool {
 // outOfOrder reports whether a failure speaks of the service and not of a
 // request.
 func outOfOrder(e *staxbill.Error) bool {
-	switch e.Kind {
-	case staxbill.KindTransient, staxbill.KindRateLimited, staxbill.KindMalformed:
-		return true
-	}
-	return false
+	return e.Kind == staxbill.KindTransient || e.Kind == staxbill.KindMalformed
 }
 
-// flush lets the verdicts kept back stand.
-func (s *streak) flush() []result {
-	out := s.kept
-	s.kept = nil
-	if n := len(out); n > 0 && outOfOrder(out[n-1].counted) {
-		s.spent = out[n-1].counted
+// flush ends a pass over the queue: no success will follow.
+func (s *streak) flush(now time.Time) []result {
+	out := s.refused
+	for _, res := range s.doubtful {
+		next := now.Add(backoff(res.intent.Request, s.doubts.failures(res.intent.Request) - 1))
+		if at, down := s.outage(); down {
+			next = at
+		}
+		out = append(out, s.free(res, next))
 	}
+	s.refused, s.doubtful = nil, nil
 	return out
 }
 
-// free makes a failure cost its request nothing: no outcome and no attempt. The
-// longer the service has been dead, the later it is tried again.
-func (s *streak) free(res result, now time.Time) result {
+// free makes a failure cost its request nothing: no outcome and no attempt.
+func (s *streak) free(res result, next time.Time) result {
 	// It waits, so that the next run begins behind it: five bad requests at the
 	// head of the queue must not keep the others from their turn.
 	res.verdict = state.Verdict{
 		Request: res.verdict.Request, To: latch.Waiting, WaitingFor: latch.WaitRetry,
-		NextAttemptAt: now.Add(backoff(res.intent.Request, s.stops)), Detail: res.counted.Error(),
+		NextAttemptAt: next, Detail: res.counted.Error(),
 	}
 	return res
 }
 
-// StreakError means that requests failed the same way, one after the other, so
-// the run stopped before it used up their attempts.
+// StreakError means that requests were refused the same way, one after the
+// other, so the run stopped before it used up their attempts.
 type StreakError struct{ Err *staxbill.Error }
 
 func (e *StreakError) Error() string {

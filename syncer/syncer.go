@@ -15,6 +15,7 @@ import (
 	"github.com/robfig/cron/v3"
 	"go.uber.org/zap"
 
+	"latchd/breaker"
 	"latchd/latch"
 	"latchd/sfclient"
 	"latchd/state"
@@ -67,7 +68,9 @@ type Syncer struct {
 	nextSync time.Time
 	nextFull time.Time
 	entropy  *ulid.MonotonicEntropy
+	failures int    // runs in a row that were not done
 	streak   streak // of failures, from run to run; only the settler of a run touches it
+	doubts   doubts // of requests, from run to run
 	started  bool   // the first run of this process has recovered
 }
 
@@ -130,13 +133,31 @@ type LoopStatus struct {
 	NextFull time.Time `json:"nextFull,omitzero"`
 	// Beat is when the loop, or the run under way, last made progress.
 	Beat time.Time `json:"beat,omitzero"`
+	// Outages are the services that are out of order now.
+	Outages []breaker.Outage `json:"outages,omitempty"`
+}
+
+// Outages are the services that are out of order now, by the calls that were
+// made.
+func (s *Syncer) Outages() []breaker.Outage {
+	var all []breaker.Outage
+	if s.sf != nil {
+		if o, down := s.sf.Outage(); down {
+			all = append(all, o)
+		}
+	}
+	if s.sb != nil {
+		all = append(all, s.sb.Outages()...)
+	}
+	return all
 }
 
 // Status says what the loop is doing now.
 func (s *Syncer) Status() LoopStatus {
+	outages := s.Outages()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := LoopStatus{LastRun: s.last, NextSync: s.nextSync, NextFull: s.nextFull, Beat: s.beat}
+	st := LoopStatus{LastRun: s.last, NextSync: s.nextSync, NextFull: s.nextFull, Beat: s.beat, Outages: outages}
 	if s.current != nil {
 		p := s.current.progress
 		st.Running, st.Progress = s.current.id, &p

@@ -120,13 +120,14 @@ func (o *orders) drop(t *ticket) {
 	}
 }
 
-// take gives the oldest waiting order with all that equal it. A run of more
-// than an arrival needs answers the arrival too.
-func (o *orders) take() ([]*ticket, bool) {
+// take gives the oldest waiting order with all that equal it, or an arrival,
+// where arrivals are let in now. A run of more than an arrival needs answers the
+// arrival too.
+func (o *orders) take(arrivals bool) ([]*ticket, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.tickets) == 0 {
-		if !o.arrival {
+		if !o.arrival || !arrivals {
 			return nil, false
 		}
 		o.arrival = false

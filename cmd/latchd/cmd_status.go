@@ -57,6 +57,9 @@ func (a *app) printStatus(st server.Status, daemon bool) {
 	for _, p := range st.Problems {
 		line("", "- %s", p)
 	}
+	for _, o := range st.Loop.Outages {
+		line("out of order", "%s", o)
+	}
 	if p := st.Loop.Progress; p != nil {
 		line("now", "%s, %d done (run %s)", phaseWords[p.Phase], p.Done, st.Loop.Running)
 	}

@@ -1,0 +1,195 @@
+package syncer_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"latchd/latch"
+	"latchd/sandbox"
+	"latchd/syncer"
+)
+
+// seldom is a schedule that does not help: what recovers does so by itself.
+func seldom(t *testing.T) syncer.Settings {
+	return syncer.Settings{Sync: schedule(t, "0 4 * * *"), Full: schedule(t, "0 3 * * 0")}
+}
+
+// told counts the lines of an event.
+func (w *world) told(event string) int { return w.logs.FilterField(zapString("event", event)).Len() }
+
+// arrive files a request as the API does: a run starts by itself.
+func (w *world) arrive(i, j int) string {
+	w.t.Helper()
+	filed, err := w.sync.File(w.ctx, latch.Filing{Customer: w.customer(i), Account: w.account(j), Source: "test"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	synctest.Wait()
+	return filed.Request.ID
+}
+
+// TestOutage: a dead part of a service costs no request an attempt, however few
+// there are, and is asked ever more seldom. It is told once when it begins and
+// once when it ends, and shown meanwhile. Within six minutes of its end all is
+// done, without the schedule and without a person.
+func TestOutage(t *testing.T) {
+	for _, call := range []string{"latch", "customers", "query", "retrieve", "token"} {
+		for name, do := range map[string]sandbox.FaultAction{
+			"503":     {Status: 503, Body: "html"},
+			"page":    {Status: 200, Body: "html"},
+			"reset":   {Cut: "before"},
+			"timeout": {Hold: "before"},
+		} {
+			t.Run(call+"/"+name, func(t *testing.T) {
+				inWorld(t, options{accounts: 100, customers: 60, set: seldom(t), daemon: true}, func(w *world) {
+					match := sandbox.FaultMatch{Call: call}
+					defer w.box.Release()
+					end := w.fault(match, do)
+					before := len(w.box.Ledger().Calls)
+					one, two := w.arrive(1, 61), w.arrive(5, 62)
+					time.Sleep(time.Hour)
+					synctest.Wait()
+					for _, id := range []string{one, two} {
+						if r := w.request(id); r.Attempts != 0 || r.State == latch.Done {
+							t.Errorf("%s after %d attempts: %s", r.State, r.Attempts, r.Detail)
+						}
+					}
+					outages := w.sync.Status().Outages
+					if len(outages) != 1 || w.told(latch.EventOutOfOrder) != 1 || w.told(latch.EventServiceBack) != 0 {
+						t.Errorf("%+v, told %d times", outages, w.told(latch.EventOutOfOrder))
+					}
+					if last := w.sync.Status().LastRun; last.Result != latch.RunUnreachable {
+						t.Errorf("%s: %s", last.Result, last.Error)
+					}
+					// Each probe comes with at most a handful of readings.
+					if n := len(w.box.Ledger().Calls) - before; n > 120 {
+						t.Errorf("%d calls in an hour", n)
+					}
+					end()
+					w.box.Release()
+					time.Sleep(6 * time.Minute)
+					synctest.Wait()
+					three := w.arrive(9, 63) // where the first two took effect late, this one shows that latching works
+					for i, id := range []string{one, two, three} {
+						w.outcome(id, latch.Latched)
+						if n := w.effects(4*i + 1); n != 1 {
+							t.Errorf("%d effects", n)
+						}
+					}
+					if len(w.sync.Status().Outages) != 0 || w.told(latch.EventOutOfOrder) != 1 || w.told(latch.EventServiceBack) != 1 {
+						t.Errorf("%+v, told %d and %d times", w.sync.Status().Outages, w.told(latch.EventOutOfOrder), w.told(latch.EventServiceBack))
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestOutageCallsNothing: while the breaker is open, a run makes no call of the
+// kind that is out of order, also when people ask for runs and requests arrive.
+func TestOutageCallsNothing(t *testing.T) {
+	inWorld(t, options{accounts: 100, customers: 60, set: seldom(t), daemon: true}, func(w *world) {
+		w.fault(sandbox.FaultMatch{Call: "latch"}, sandbox.FaultAction{Status: 503})
+		for i := range 5 {
+			w.arrive(4*i+1, 61+i)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		for range 40 {
+			if outages := w.sync.Status().Outages; len(outages) == 1 && time.Until(outages[0].NextTry) > 4*time.Minute {
+				break
+			}
+			time.Sleep(time.Minute)
+		}
+		time.Sleep(16 * time.Second)
+		synctest.Wait()
+		calls, runs := w.calls("latch"), len(w.runs())
+		for range 100 {
+			w.arrive(41, 71)
+			w.arrive(42, 71)
+			time.Sleep(time.Second)
+		}
+		if rep := w.run(); rep.Run.Result != latch.RunUnreachable || rep.Hint == "" {
+			t.Errorf("%s: %s", rep.Run.Result, rep.Run.Error)
+		}
+		if n := w.calls("latch") - calls; n != 0 {
+			t.Errorf("%d latch calls went out", n)
+		}
+		if n := len(w.runs()) - runs; n > 9 {
+			t.Errorf("%d runs in 100 seconds", n)
+		}
+	})
+}
+
+// TestPoisonDoesNotBlock: requests over which the service stumbles can open the
+// breaker, and do not keep it open: the next probe is another request. Since the
+// others succeed, they are given up.
+func TestPoisonDoesNotBlock(t *testing.T) {
+	set := seldom(t)
+	set.MaxAttempts = 3
+	inWorld(t, options{accounts: 100, customers: 60, set: set, daemon: true}, func(w *world) {
+		var bad []string
+		for i := range 3 {
+			w.fault(sandbox.FaultMatch{Call: "latch", Customer: w.box.CustomerID(4*i + 1)}, sandbox.FaultAction{Status: 500})
+			bad = append(bad, w.arrive(4*i+1, 61+i))
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(w.sync.Status().Outages) != 1 {
+			t.Error("three bad requests alone did not open the breaker")
+		}
+		for i := range 6 {
+			good := w.arrive(21+4*i, 71+i)
+			time.Sleep(6 * time.Minute)
+			synctest.Wait()
+			if r := w.request(good); r.State != latch.Done {
+				t.Fatalf("%s: %s", r.State, r.Detail)
+			}
+			time.Sleep(time.Hour)
+		}
+		for _, id := range bad {
+			w.outcome(id, latch.GaveUp)
+		}
+	})
+}
+
+// TestLonePoisonEnds: a request that alone meets a service out of order, with
+// nothing else to compare it with, is given up after a week and its attempts.
+func TestLonePoisonEnds(t *testing.T) {
+	set := seldom(t)
+	set.MaxAttempts = 3
+	inWorld(t, options{accounts: 100, customers: 60, set: set, daemon: true}, func(w *world) {
+		id := w.arrive(1, 61)
+		if r := w.request(id); r.Outcome != latch.Latched {
+			t.Error("the control failed")
+		}
+		id = w.ask(5, 62, false)
+		w.fault(sandbox.FaultMatch{Call: "latch"}, sandbox.FaultAction{Status: 500})
+		time.Sleep(7*24*time.Hour - time.Hour)
+		synctest.Wait()
+		if r := w.request(id); r.State != latch.Waiting || r.Attempts != 0 {
+			t.Errorf("%s after %d attempts", r.State, r.Attempts)
+		}
+		time.Sleep(6 * time.Hour)
+		synctest.Wait()
+		w.outcome(id, latch.GaveUp)
+	})
+}
+
+// TestUnreadableCustomerIsItsOwn: one customer that Stax Bill cannot give, alone
+// in the queue, is no outage: reading others goes on, and its request ends.
+func TestUnreadableCustomerIsItsOwn(t *testing.T) {
+	set := seldom(t)
+	set.MaxAttempts = 3
+	inWorld(t, options{accounts: 100, customers: 60, set: set, daemon: true}, func(w *world) {
+		w.fault(sandbox.FaultMatch{Call: "customer", Customer: w.box.CustomerID(1)}, sandbox.FaultAction{Status: 500})
+		id := w.arrive(1, 61)
+		time.Sleep(6 * time.Hour)
+		synctest.Wait()
+		w.outcome(id, latch.GaveUp)
+		if w.told(latch.EventOutOfOrder) != 0 {
+			t.Error("one customer counts as an outage")
+		}
+	})
+}
