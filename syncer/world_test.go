@@ -41,6 +41,7 @@ type world struct {
 
 	hook func(step string) // called at the steps of a run
 	set  syncer.Settings
+	keep time.Duration // state.keep_history
 	path string
 	stop func()
 }
@@ -50,6 +51,7 @@ type options struct {
 	limits              string
 	set                 syncer.Settings
 	daemon              bool // runs begin by themselves
+	keep                time.Duration
 }
 
 // inWorld runs a test in virtual time and checks the state file at its end.
@@ -65,7 +67,7 @@ func inWorld(t *testing.T, o options, test func(w *world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &world{t: t, ctx: t.Context(), box: box, wire: &wire{h: box.Handler()}, set: o.set, path: filepath.Join(t.TempDir(), "latchd.db")}
+		w := &world{t: t, ctx: t.Context(), box: box, wire: &wire{h: box.Handler()}, set: o.set, keep: o.keep, path: filepath.Join(t.TempDir(), "latchd.db")}
 		if w.set.QuietTime == 0 {
 			w.set.QuietTime = time.Minute
 		}
@@ -82,7 +84,7 @@ func inWorld(t *testing.T, o options, test func(w *world)) {
 // start opens the state and begins the loop, as a process does.
 func (w *world) start() {
 	w.t.Helper()
-	store, err := state.Open(w.ctx, state.Options{Path: w.path})
+	store, err := state.Open(w.ctx, state.Options{Path: w.path, KeepHistory: w.keep})
 	if err != nil {
 		w.t.Fatal(err)
 	}
