@@ -162,7 +162,11 @@ func (m *model) settle(t *rapid.T) {
 	r := m.pick(t, func(r *modelRequest) bool { return r.state == latch.Applying })
 	fate := Fate(rapid.IntRange(1, 4).Draw(t, "fate"))
 	until := m.now.Add(20 * time.Minute)
-	one := Settlement{Intent: r.sent, Fate: fate, At: m.now, QuietUntil: until}
+	one := Settlement{Intent: r.sent, Fate: fate, At: m.now}
+	unsure := fate == FateUnanswered || fate == FateApplied && rapid.Bool().Draw(t, "found by reading")
+	if unsure {
+		one.QuietUntil = until
+	}
 	if fate == FateRefused || fate == FateNotSent {
 		one.Verdict = Verdict{To: latch.Done, Outcome: latch.Rejected}
 	}
@@ -177,12 +181,14 @@ func (m *model) settle(t *rapid.T) {
 	case FateRefused, FateNotSent:
 		m.end(r, latch.Rejected)
 	case FateUnanswered:
+		r.state, r.next = latch.Waiting, until
+	}
+	if unsure {
 		q := latch.Quiet{Account: r.account, Until: until}
 		if was := m.quiet[r.customer]; was.Account == q.Account && was.Until.After(until) {
 			q = was
 		}
 		m.quiet[r.customer] = q
-		r.state, r.next = latch.Waiting, until
 	}
 }
 
@@ -238,6 +244,12 @@ func (m *model) cancel(t *rapid.T) {
 }
 
 func (m *model) compare(t *rapid.T) {
+	held, err := m.s.HeldSteps(t.Context(), 0)
+	noErr(t, err)
+	digest, n, err := m.s.HeldDigest(t.Context())
+	if noErr(t, err); digest != holdsDigest(held) || n != len(held) {
+		t.Fatalf("%d steps are held under %q, the digest says %d, %q", len(held), holdsDigest(held), n, digest)
+	}
 	checkSound(t, m.s)
 	for id, want := range m.all {
 		got, err := m.s.Request(t.Context(), id)
