@@ -150,7 +150,7 @@ func (t *tx) approve(was latch.Request, h latch.Hold, by string, now time.Time) 
 		h.Since = before.Since
 	}
 	h.Approval = &latch.Approval{By: by, At: now}
-	if err := t.put(bHolds, []byte(was.ID), h); err != nil {
+	if err := t.setHold(h); err != nil {
 		return err
 	}
 	r := was

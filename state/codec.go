@@ -26,6 +26,7 @@ type tx struct {
 	// What an operation changes is carried out once at its end (flush):
 	counts  map[string]int                // counters, by name
 	touched map[latch.CustomerID]struct{} // customers whose place in the queue may have changed
+	held    bool                          // what is held may have changed
 }
 
 // flush brings counters and queue in line with what the operation did.
@@ -180,15 +181,6 @@ func (t *tx) intent(request string) (*intentRecord, error) {
 		return nil, err
 	}
 	return &i, nil
-}
-
-func (t *tx) hold(request string) (*latch.Hold, error) {
-	var h latch.Hold
-	found, err := t.get(bHolds, []byte(request), &h)
-	if !found || err != nil {
-		return nil, err
-	}
-	return &h, nil
 }
 
 // quietRecord is a customer's quiet time.

@@ -63,9 +63,13 @@ func testApprove(t *testing.T, open func(t *testing.T) *Store) {
 	heldAt(t, s, rs[1], acc(9), at(2))                                                              // changed
 	record(t, s, Verdict{Request: rs[2].ID, To: latch.Done, Outcome: latch.NoCustomer}, at(2))      // done
 	record(t, s, Verdict{Request: rs[3].ID, To: latch.Waiting, WaitingFor: latch.WaitRetry}, at(2)) // ahead of a run
-	_, n, err := s.HeldDigest(ctx)
+	first, n, err := s.HeldDigest(ctx)
 	ok(t, err)
 	equal(t, "held", n, 2)
+	heldAt(t, s, rs[1], acc(8), at(2)) // held still, and otherwise
+	if other, n, err := s.HeldDigest(ctx); err != nil || n != 2 || other == first {
+		t.Errorf("a step that changed is held under the same digest: %d %v", n, err)
+	}
 
 	res := must(s.Approve(ctx, digest, "ann", at(3)))(t)
 	if len(res.Released) != 3 || res.Gone != 2 || res.Released[0].Approval == nil || res.Released[0].Approval.By != "ann" {

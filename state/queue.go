@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"slices"
 	"time"
 
@@ -247,43 +246,18 @@ func (t *tx) queued(r latch.Request, now time.Time) (Queued, error) {
 func (s *Store) HeldChanged(ctx context.Context) (ids []string, err error) {
 	err = s.view(ctx, func(t *tx) error {
 		ids = nil
-		return t.eachHeld(func(r latch.Request, h latch.Hold) error {
-			m, _, err := t.mapping(r.Customer)
+		return t.eachHeld(func(h latch.Hold) error {
+			m, _, err := t.mapping(h.Customer)
 			if err != nil {
 				return err
 			}
-			if m.Account != h.From || t.b(bIntents).Get([]byte(r.ID)) != nil {
-				ids = append(ids, r.ID)
+			if m.Account != h.From || t.b(bIntents).Get([]byte(h.Request)) != nil {
+				ids = append(ids, h.Request)
 			}
 			return nil
 		})
 	})
 	return ids, err
-}
-
-// eachHeld goes through the requests in state held, oldest first.
-func (t *tx) eachHeld(fn func(latch.Request, latch.Hold) error) error {
-	ids := prefixed(t.b(bStates).Cursor(), []byte{stateByte(latch.Held)}, nil)
-	for id := ids(); id != nil; id = ids() {
-		if err := t.alive(); err != nil {
-			return err
-		}
-		r, _, err := t.openRequest(string(id))
-		if err != nil {
-			return err
-		}
-		h, err := t.hold(r.ID)
-		if err != nil {
-			return err
-		}
-		if h == nil {
-			return &badRecord{fmt.Sprintf("request %s is held and has no hold", r.ID)}
-		}
-		if err := fn(r, *h); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Unhold moves held requests to pending, so that they are planned anew; the

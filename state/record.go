@@ -125,7 +125,7 @@ func (t *tx) holdBack(run string, was, r latch.Request, v Verdict, now time.Time
 	if h.Since.IsZero() {
 		h.Since = now
 	}
-	if err := t.put(bHolds, []byte(r.ID), h); err != nil {
+	if err := t.setHold(h); err != nil {
 		return was, err
 	}
 	q, err := t.quiet(r.Customer, now)

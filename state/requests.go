@@ -171,6 +171,7 @@ func (t *tx) save(was *latch.Request, r latch.Request) error {
 	if was != nil && was.State == r.State {
 		return nil
 	}
+	t.held = t.held || r.State == latch.Held || was != nil && was.State == latch.Held
 	t.count(mCount(r.State), 1)
 	if was != nil {
 		t.count(mCount(was.State), -1)

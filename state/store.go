@@ -29,6 +29,8 @@ type Store struct {
 
 	scratch string // the folder to remove at Close; empty for a real state
 
+	held heldCache
+
 	mu     sync.Mutex
 	broken error
 	stuck  bool // a transaction could not be ended: closing bbolt would hang
@@ -125,6 +127,9 @@ func (s *Store) commit(ctx context.Context, step string, fn func(*tx) error) (er
 		err = unknown(fmt.Errorf("write the state %s: %w", s.path, err))
 		s.setBroken(err)
 		return fmt.Errorf("%s: %w", step, err)
+	}
+	if t.held {
+		s.held.changed()
 	}
 	s.hook(step, "after-commit")
 	return nil
