@@ -35,6 +35,7 @@ func (s *Syncer) Loop(ctx context.Context) error {
 				}
 			}
 		}
+		order.unasked = len(tickets) == 0
 		rep := s.run(ctx, order)
 		finish(tickets, rep, nil)
 	}

@@ -309,12 +309,12 @@ func (r *run) putToWait(request string) {
 	r.mu.Unlock()
 }
 
-// maxPlanKept bounds the plan that a run gives back; what is held is in the
-// state whatever its number.
+// maxPlanKept bounds the plan that a run gives back to those who asked for it;
+// what is held is in the state whatever its number.
 const maxPlanKept = 100_000
 
 func (r *run) keepPlanned(s latch.Step) {
-	if len(r.planned) < maxPlanKept {
+	if !r.order.unasked && len(r.planned) < maxPlanKept {
 		r.planned = append(r.planned, s)
 	}
 }

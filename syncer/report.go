@@ -95,7 +95,9 @@ func (r *run) keepHeld(ctx context.Context) error {
 		held[i] = h.Step()
 	}
 	r.rec.Digest = latch.Digest(held)
-	r.planned = append(r.planned, held...)
+	if !r.order.unasked {
+		r.planned = append(r.planned, held...)
+	}
 	if r.order.DryRun {
 		return nil
 	}

@@ -27,6 +27,8 @@ type Order struct {
 	By     string
 	// Progress is nil, or called from the run's own goroutine; it must not block.
 	Progress func(Progress)
+
+	unasked bool // nobody waits for its report
 }
 
 // Progress is how far a run is.

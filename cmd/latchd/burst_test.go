@@ -304,7 +304,8 @@ func (b *burst) check() {
 	}
 }
 
-// peakMemory is the most memory, in bytes, that a process has held so far.
+// peakMemory is the most memory, in bytes, that a process has held so far: what
+// the kernel keeps for it of the state file, and can take back, is in it.
 func peakMemory(t *testing.T, pid int) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
