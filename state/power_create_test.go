@@ -26,6 +26,7 @@ func copyFolder(t *testing.T, from string) string {
 // and has a cut of the power leave each content that the file may have while it
 // is under its first name. The next Open finds a whole one or makes it.
 func TestCreationCutShort(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "latchd.db")
 	left := map[string]string{}
@@ -59,7 +60,7 @@ func TestCreationCutShort(t *testing.T) {
 		}
 		for _, i := range m.images(rnd, *imagesFlag) {
 			folder := t.TempDir()
-			ok(t, writeImage(filepath.Join(folder, ".latchd.db-1.tmp"), m.sure, i.size, i.patches))
+			ok(t, writeImage(filepath.Join(folder, ".latchd.db-1.tmp"), i.over(m.sure), i.size))
 			s := openAt(t, filepath.Join(folder, "latchd.db"))
 			if got := must(exact(t.Context(), s))(t); got != want {
 				t.Errorf("seed %d: beside a file %s of which was on the disk, the state is %s, want %s", seed, i.how, got, want)

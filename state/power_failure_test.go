@@ -120,6 +120,7 @@ func faults(rnd *rand.Rand, writes int) (all []fault) {
 // one, and the next Open goes by a copy that holds all of the transaction under
 // way or nothing of it.
 func TestFailingDisk(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	rnd, seed := chance(t)
 	dir := fastFolder(t)
@@ -142,7 +143,7 @@ func TestFailingDisk(t *testing.T) {
 		onWrite(s, func(b []byte, off int64) (int, error) { writes++; return s.file.WriteAt(b, off) })
 		ok(t, op(ctx, s))
 		all := faults(rnd, writes)
-		for _, f := range all[:min(len(all), max(1, *imagesFlag/4))] {
+		for _, f := range all[:min(len(all), max(1, *imagesFlag/3))] {
 			broken := filepath.Join(dir, "broken.db")
 			ok(t, os.WriteFile(broken, image, 0o600))
 			switch was, err := sufferFault(t, broken, f, op, states); {
@@ -261,6 +262,7 @@ func afterFault(t *testing.T, path string, how fault, was os.FileInfo, last stri
 // TestBrokenRefusesAll holds every operation that writes to a Store of which a
 // write failed: none answers anything else, and none touches the file.
 func TestBrokenRefusesAll(t *testing.T) {
+	t.Parallel()
 	for name := range operations(latch.Request{}) {
 		wrote := false
 		open := func() (*Store, func(context.Context, *Store) error) {

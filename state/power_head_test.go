@@ -10,6 +10,7 @@ import (
 // before the transaction or after it, and never goes back to an older one by
 // itself.
 func TestTornHead(t *testing.T) {
+	t.Parallel()
 	rnd, seed := chance(t)
 	st := writeStory(t)
 	y, by := newJury(t), counts{}

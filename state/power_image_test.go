@@ -20,6 +20,15 @@ type image struct {
 	patches []patch
 }
 
+// over gives the file that the image makes of what was certain.
+func (i image) over(sure []byte) []byte {
+	file := bytes.Clone(sure)
+	for _, p := range i.patches {
+		file = overlay(file, p.Off, p.Data)
+	}
+	return file
+}
+
 type patch struct {
 	Off  int64
 	Data []byte

@@ -70,7 +70,7 @@ func TestJudge(t *testing.T) {
 		if q.Base != nil {
 			base = q.Base
 		}
-		ok(t, writeImage(path, base, q.Size, q.Patches))
+		ok(t, writeImage(path, image{size: q.Size, patches: q.Patches}.over(base), q.Size))
 		var f finding
 		var err error
 		if f.Digest, err = examine(t.Context(), path); err != nil {
@@ -90,15 +90,9 @@ func limitMemory(t *testing.T) {
 	debug.SetMemoryLimit(judgeMemory / 2)
 }
 
-func writeImage(path string, base []byte, size int64, patches []patch) error {
-	file := bytes.Clone(base)
-	for _, p := range patches {
-		file = overlay(file, p.Off, p.Data)
-	}
-	if int64(len(file)) > size {
-		file = file[:size]
-	}
-	if err := os.WriteFile(path, file, 0o600); err != nil {
+// writeImage makes a file of a beginning and zeros up to a size.
+func writeImage(path string, file []byte, size int64) error {
+	if err := os.WriteFile(path, file[:min(int64(len(file)), size)], 0o600); err != nil {
 		return err
 	}
 	return os.Truncate(path, size)
@@ -285,4 +279,25 @@ func (c *child) ask(j job) finding {
 		return finding{Trouble: fmt.Sprintf("the process ended, %s", said[:min(len(said), 600)])}
 	}
 	return f
+}
+
+// A child that an image ends, here by asking for more memory than it may have,
+// is counted as bad, and another one takes the next image.
+func TestJudgeEnds(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "latchd.db")
+	s := must(Open(t.Context(), Options{Path: path}))(t)
+	want := must(exact(t.Context(), s))(t)
+	ok(t, s.Close())
+	file := must(os.ReadFile(path))(t)
+	m := &moment{sure: file}
+	c := &child{dir: fastFolder(t)}
+	defer c.end()
+	whole := image{size: int64(len(file))}
+	large := image{size: whole.size, patches: []patch{{Off: 2 * judgeMemory, Data: make([]byte, sector)}}}
+	equal(t, "whole", c.ask(job{moment: m, image: whole}), finding{Digest: want})
+	if f := c.ask(job{moment: m, image: large}); !strings.Contains(f.Trouble, "the process ended") || !strings.Contains(f.Trouble, "memory") {
+		t.Errorf("a child that took too much memory: %+v", f)
+	}
+	equal(t, "whole again", c.ask(job{moment: m, image: whole}), finding{Digest: want})
 }

@@ -17,6 +17,7 @@ import (
 // second process read on its way in must stay. The control leaves out the sync
 // in Open, by which it does.
 func TestKilledThenPowerLoss(t *testing.T) {
+	t.Parallel()
 	rnd, seed := chance(t)
 	var killed []moment
 	st := writeStory(t)
@@ -51,6 +52,43 @@ func TestKilledThenPowerLoss(t *testing.T) {
 	}
 }
 
+// TestPowerLossTwice cuts the power, starts on what that left, with all that was
+// half written in the free pages, and cuts it again.
+func TestPowerLossTwice(t *testing.T) {
+	t.Parallel()
+	rnd, seed := chance(t)
+	st := writeStory(t)
+	var cut []moment
+	st.disk.moments(allSyncs, func(m moment) {
+		for _, i := range m.images(rnd, 3) {
+			after := m
+			after.sure, after.size, after.pending = i.over(m.sure), i.size, nil
+			cut = append(cut, after)
+		}
+	})
+	rnd.Shuffle(len(cut), func(i, j int) { cut[i], cut[j] = cut[j], cut[i] })
+	by, y, restarts := counts{}, newJury(t), 0
+	for _, m := range cut[:min(len(cut), max(10, *imagesFlag/2))] {
+		second := restarted(t, &m)
+		if second == nil {
+			continue
+		}
+		restarts++
+		if at := st.find(second.states[1], m.acked); at != m.acked && at != m.acked+1 {
+			t.Errorf("seed %d: power lost in %q with %d transactions acknowledged: the state is that behind transaction %d", seed, m.step, m.acked, at)
+		}
+		second.judge(y, rnd, max(6, *imagesFlag/4), allSyncs, by, func(at *moment, i image, why string) {
+			t.Errorf("seed %d: power lost in %q, and again in the next %q, %s on the disk: %s\n%s", seed, m.step, at.step, i.how, why, keepImage(t, at, i))
+		})
+	}
+	y.wait()
+	all := by.total()
+	t.Logf("seed %d: %d second starts, %d images, %d bad", seed, restarts, all.images, all.bad())
+	if restarts < 5 || all.after == 0 {
+		t.Errorf("seed %d: too little was met", seed)
+	}
+}
+
 // restarted opens what the page cache holds at a moment and files some requests.
 // In its story, what was found counts as acknowledged from there on. It gives nil
 // where a survey was carried through on the way in, which is not seen here.
@@ -60,7 +98,7 @@ func restarted(t *testing.T, m *moment) *story {
 	path := filepath.Join(t.TempDir(), "latchd.db")
 	cache := *m
 	cache.settle()
-	ok(t, writeImage(path, cache.sure, cache.size, nil))
+	ok(t, writeImage(path, cache.sure, cache.size))
 	found, synced, wrote := &diskLog{t: t}, false, false
 	s := must(Open(ctx, Options{Path: path, Hook: func(step string) {
 		synced = synced || step == "open:after-sync"
