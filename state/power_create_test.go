@@ -92,6 +92,9 @@ func TestCopyCutShort(t *testing.T) {
 	}}))(t)
 	want := must(exact(t.Context(), s))(t)
 	ok(t, s.Close())
+	if left == "" {
+		t.Fatal("no copy was made")
+	}
 
 	// Another process makes a file of that kind.
 	busy := must(os.Create(filepath.Join(left, ".latchd.db-busy.tmp")))(t)
