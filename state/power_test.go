@@ -57,7 +57,7 @@ func writeStory(t *testing.T) *story {
 	ok(t, s.openBolt(file, false))
 	t.Cleanup(func() { ok(t, s.Close()) })
 	s.db.AllocSize = 4 << 10 // a file that grows often
-	carried := []int{0}       // states that Open goes on from by itself
+	carried := []int{0}      // states that Open goes on from by itself
 	st.disk.onCommit = func(step string) {
 		name := must(exact(ctx, s))(t)
 		if accepted(t, s) {
