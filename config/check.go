@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -180,6 +181,10 @@ func (c *Config) whole(say, warn func(path, message string)) {
 	need("salesforce.auth.client_id", c.Salesforce.Auth.ClientID == "", "the consumer key of the External Client App")
 	need("staxbill.api_key", c.StaxBill.APIKey.IsZero(), "the API key from Settings, Integrations, API Key")
 	c.auth(say, warn, need)
+
+	if info, err := os.Stat(c.Requests.DropFolder); err == nil && info.IsDir() && info.Mode().Perm()&0o002 != 0 {
+		warn("requests.drop_folder", fmt.Sprintf("can be written to by every user of this machine (mode %04o), and whoever writes there asks for latches; chmod o-w it", info.Mode().Perm()))
+	}
 
 	key := c.StaxBill.APIKey.Reveal()
 	switch {

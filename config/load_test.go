@@ -211,6 +211,20 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestOpenDropFolder: a folder to which everybody may write is warned of.
+func TestOpenDropFolder(t *testing.T) {
+	for mode, warned := range map[os.FileMode]bool{0o770: false, 0o775: false, 0o777: true, 0o707: true} {
+		dir := t.TempDir()
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		c, p := load(t, minimal+"requests: {drop_folder: "+dir+"}\n")
+		if p != nil || strings.Contains(c.Warnings().Error(), "every user of this machine") != warned {
+			t.Errorf("%04o: %v %v", mode, p, c.Warnings())
+		}
+	}
+}
+
 // FuzzLoad: no input makes it panic, and no message quotes a line that holds a
 // secret.
 func FuzzLoad(f *testing.F) {

@@ -156,8 +156,16 @@ func (d dropFolder) open(name string) (file *os.File, info fs.FileInfo, err erro
 		file.Close()
 		return nil, nil, err
 	}
+	// A link to latchd's own secrets would put their first line into a report,
+	// where whoever may write to this folder may read it.
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Nlink > 1 {
+		file.Close()
+		return nil, nil, errLinked
+	}
 	return file, info, nil
 }
+
+var errLinked = errors.New("it has another name elsewhere (a hard link), so it may be a file that whoever put it here may not read: put a copy here")
 
 // settled reports whether a file has not changed for long enough. One whose
 // time is far ahead of the clock would wait unseen, so that is an error.

@@ -215,6 +215,37 @@ func TestDropFolderTakesOnlyFiles(t *testing.T) {
 	}
 }
 
+// A hard link is a file from elsewhere under a name in here. It is left until
+// it is the only name, as it is for who writes under one name and links another.
+func TestDropFolderHardLink(t *testing.T) {
+	d := newDrop(t, nil)
+	elsewhere := filepath.Join(t.TempDir(), "api-key")
+	if err := os.WriteFile(elsewhere, []byte("s3cr3t-key\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-time.Minute)
+	if err := errors.Join(os.Chtimes(elsewhere, old, old), os.Link(elsewhere, filepath.Join(d.dir, "a.csv"))); err != nil {
+		t.Skip("no hard links here:", err)
+	}
+	d.put("b.tmp", dropHead+"1,"+idA+"\n", time.Minute)
+	if err := os.Link(filepath.Join(d.dir, "b.tmp"), filepath.Join(d.dir, "b.csv")); err != nil {
+		t.Fatal(err)
+	}
+	d.collect()
+	d.wantFiles("a.csv", "b.csv", "b.tmp")
+	d.wantTrouble("a.csv: "+errLinked.Error(), "b.csv: "+errLinked.Error())
+	if err := errors.Join(os.Remove(filepath.Join(d.dir, "b.tmp")), os.Remove(filepath.Join(d.dir, "a.csv"))); err != nil {
+		t.Fatal(err)
+	}
+	d.collect()
+	d.wantFiles("done/b.csv")
+	for _, e := range d.logs.All() {
+		if strings.Contains(fmt.Sprint(e.Message, e.ContextMap()), "s3cr3t") {
+			t.Errorf("the log shows what stands elsewhere: %v", e.ContextMap())
+		}
+	}
+}
+
 // A done/ that leads out of the folder is not followed, and without a done/
 // nothing is taken in.
 func TestDropFolderWithoutDone(t *testing.T) {
