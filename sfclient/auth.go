@@ -24,6 +24,15 @@ type token struct {
 	grant    int    // which sign-in gave it, from 1
 }
 
+// secret is the part of the access token that is one: in front of the ! stands
+// the org's id.
+func (t token) secret() string {
+	if _, after, ok := strings.Cut(t.access, "!"); ok {
+		return after
+	}
+	return t.access
+}
+
 // assertionLife is how far ahead an assertion expires; Salesforce is commonly
 // said to take 3 minutes at most.
 const assertionLife = 3 * time.Minute

@@ -6,8 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
-	"net/url"
-	"strings"
+	"net/http"
 )
 
 // errCallTimeout is the cause of a context that ended by Options.CallTimeout;
@@ -25,7 +24,7 @@ func networkError(ctx context.Context, op string, err error) *Error {
 		e.Kind, e.Message, e.err = KindCancelled, "given up before it was answered", ctx.Err()
 	case ctx.Err() != nil, isTimeout(err):
 		e.Message, e.err = "no answer in time", context.DeadlineExceeded
-	case errors.As(err, &dial) && dial.Op == "proxyconnect", strings.HasPrefix(cause(err), "invalid proxy address"):
+	case errors.As(err, &dial) && dial.Op == "proxyconnect":
 		e.Message = "the proxy that the environment names (HTTPS_PROXY) cannot be connected to"
 	case errors.As(err, &dns):
 		e.Message = "its name cannot be resolved"
@@ -37,15 +36,6 @@ func networkError(ctx context.Context, op string, err error) *Error {
 		e.Message = "the connection broke before a whole answer came"
 	}
 	return e
-}
-
-// cause is the text of an error without the address that net/http puts in front.
-func cause(err error) string {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
-	return err.Error()
 }
 
 func isTimeout(err error) bool {
@@ -67,7 +57,7 @@ func tlsReason(err error) string {
 		return "its certificate is signed by nobody that this machine trusts"
 	case errors.As(err, &verify):
 		return "its certificate does not verify"
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "it does not speak TLS"
 	}
 	return ""

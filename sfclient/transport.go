@@ -109,7 +109,7 @@ func (t *callTransport) judge(res *http.Response, err *Error, tok token) (*http.
 	if res.StatusCode/100 != 2 {
 		defer res.Body.Close()
 		body, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorBody)) // what came of it says enough
-		return nil, typed(t.op, res, body, tok.access)
+		return nil, typed(t.op, res, body, tok.secret())
 	}
 	if kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); !strings.HasSuffix(kind, "json") {
 		drain(res)

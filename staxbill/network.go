@@ -5,12 +5,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
-	"strings"
+	"net/http"
 )
 
 // networkError is a call that got no whole answer, in words of our own: those
-// of the error below may hold the proxy's password, or whatever stood in an
-// answer that was none.
+// of the error below may quote whatever stood in an answer that was none.
 type networkError struct {
 	words string
 	err   error
@@ -34,7 +33,7 @@ func ownWords(err error) error {
 	var record tls.RecordHeaderError
 	words := "the connection broke before a whole answer came"
 	switch {
-	case errors.As(err, &op) && op.Op == "proxyconnect", strings.HasPrefix(err.Error(), "invalid proxy address"):
+	case errors.As(err, &op) && op.Op == "proxyconnect":
 		words = "the proxy that the environment names (HTTPS_PROXY) cannot be connected to"
 	case errors.As(err, &dns):
 		words = "its name cannot be resolved"
@@ -44,7 +43,7 @@ func ownWords(err error) error {
 		words = "its certificate is signed by nobody that this machine trusts"
 	case errors.As(err, &verify):
 		words = "its certificate does not verify"
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		words = "it does not speak TLS"
 	case errors.As(err, &op) && op.Op == "dial":
 		words = "it cannot be connected to"

@@ -92,6 +92,9 @@ func (c *Client) send(ctx context.Context, k call) (*answer, *Error) {
 		return nil, failed
 	}
 	a := &answer{status: resp.StatusCode, header: resp.Header, asked: t.at}
+	if a.status >= 400 { // the body only explains
+		k.maxBody = min(k.maxBody, maxBody)
+	}
 	a.body, err = io.ReadAll(io.LimitReader(resp.Body, k.maxBody+1))
 	_ = resp.Body.Close() // what was read is all that is wanted of it
 	slow := err != nil && ctx.Err() == nil && timedOut(callCtx, err)
