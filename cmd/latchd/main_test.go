@@ -1,13 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -21,8 +25,10 @@ const asLatchd = "LATCHD_TEST_BE_LATCHD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asLatchd) != "" {
+		keepToOneself()
 		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
+	log.SetOutput(io.Discard) // as run does: simpleforce writes there
 	testscript.Main(m, map[string]func(){
 		"latchd": func() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})
@@ -35,6 +41,10 @@ type estate struct {
 	url string
 	dir string
 	env []string
+
+	program string               // "" = this very binary
+	shell   string               // what a shell does ahead of it; "" = no shell
+	as      *syscall.SysProcAttr // nil = the user of the test
 }
 
 func newEstate(t *testing.T, o sandbox.Options) *estate {
@@ -93,8 +103,12 @@ func (e *estate) command(args ...string) *exec.Cmd {
 	if err != nil {
 		e.t.Fatal(err)
 	}
+	self = cmp.Or(e.program, self)
 	cmd := exec.CommandContext(e.t.Context(), self, args...)
-	cmd.Env = e.env
+	if e.shell != "" {
+		cmd = exec.CommandContext(e.t.Context(), "sh", append([]string{"-c", e.shell + `; exec "$0" "$@"`, self}, args...)...)
+	}
+	cmd.Env, cmd.SysProcAttr = e.env, e.as
 	return cmd
 }
 

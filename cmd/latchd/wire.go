@@ -81,6 +81,9 @@ func newClients(c *config.Config, log *zap.Logger) (clients, error) {
 	if a.Flow == "password" {
 		return clients{}, usage("salesforce.auth.flow: password is not built in yet; use client_credentials or jwt_bearer")
 	}
+	if err := checkProxy(); err != nil {
+		return clients{}, err
+	}
 	sf, err := sfclient.New(sfclient.Options{
 		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, MaxUsagePercent: c.Salesforce.MaxAPIUsagePercent,
 		Auth: sfclient.Auth{
