@@ -62,16 +62,21 @@ func (t Trip) String() string {
 
 // Guard marks the steps that have to wait for a person. When the plan together
 // with what was applied would pass a limit, all its steps of that kind are
-// held; the others go on. Approved steps neither count nor are held.
+// held; the others go on. Approved steps neither count nor are held; what is held
+// when it comes goes out in no case and does not count.
 //
 // ahead is what the rest of the queue is expected to add to this plan: a window
 // of a long queue is judged as a part of the whole.
 func Guard(steps []Step, use, ahead Use, l Limits) []Trip {
 	var trips []Trip
-	counts := func(s Step) bool { return s.Action != None && !s.Approved }
+	before := make([]bool, len(steps))
+	for i, s := range steps {
+		before[i] = s.Held
+	}
+	counts := func(i int) bool { return steps[i].Action != None && !steps[i].Approved && !before[i] }
 	judge := func(t Trip, of func(Step) bool) {
-		for _, s := range steps {
-			if counts(s) && of(s) {
+		for i, s := range steps {
+			if counts(i) && of(s) {
 				t.Planned++
 			}
 		}
@@ -80,7 +85,7 @@ func Guard(steps []Step, use, ahead Use, l Limits) []Trip {
 		}
 		trips = append(trips, t)
 		for i := range steps {
-			if s := &steps[i]; counts(*s) && of(*s) && !s.Held {
+			if s := &steps[i]; counts(i) && of(*s) && !s.Held {
 				s.Held, s.Detail = true, t.String()
 			}
 		}

@@ -8,7 +8,7 @@ import (
 
 func TestRestoredHoldsWhatWasOpen(t *testing.T) {
 	at := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
-	restored := &Restored{At: at, Through: "02"}
+	restored := &Restored{At: at.Add(-time.Hour), Through: "02", Seen: at}
 	step := func(request string) Step {
 		return Step{Request: request, Customer: 9, Action: Latch, To: "001000000000001AAA"}
 	}
@@ -28,8 +28,8 @@ func TestRestoredHoldsWhatWasOpen(t *testing.T) {
 		{"no restore", nil, "01", after, nil, "out"},
 		{"open in the backup", restored, "02", after, nil, "held"},
 		{"asked for since", restored, "03", after, nil, "out"},
-		{"approved before", restored, "01", after, func(s Step) *Hold { return hold(s, at.Add(-time.Minute)) }, "held"},
 		{"approved since", restored, "01", after, func(s Step) *Hold { return hold(s, at.Add(time.Minute)) }, "out"},
+		{"approved since, in the quiet time", restored, "01", at.Add(2 * time.Second), func(s Step) *Hold { return hold(s, at.Add(time.Second)) }, "waits"},
 		{"the quiet time, asked for since", restored, "03", at.Add(30 * time.Second), nil, "waits"},
 		{"the quiet time is over", restored, "03", at.Add(quiet), nil, "out"},
 	} {
@@ -38,7 +38,7 @@ func TestRestoredHoldsWhatWasOpen(t *testing.T) {
 		if c.hold != nil {
 			h = c.hold(s)
 		}
-		s = c.r.Settle(Release(s, h, c.now), h, quiet, c.now)
+		s = c.r.Settle(Release(s, h, c.now), quiet, c.now)
 		got := "out"
 		switch {
 		case s.Held && s.Action != None && strings.Contains(s.Detail, "backup"):
@@ -52,10 +52,10 @@ func TestRestoredHoldsWhatWasOpen(t *testing.T) {
 	}
 	// What is so already is told also in the quiet time; a conflict is not.
 	soon := at.Add(time.Second)
-	if s := restored.Settle(Step{Request: "03", Outcome: Unchanged}, nil, quiet, soon); s.Outcome != Unchanged {
+	if s := restored.Settle(Step{Request: "03", Outcome: Unchanged}, quiet, soon); s.Outcome != Unchanged {
 		t.Errorf("%+v", s)
 	}
-	if s := restored.Settle(Step{Request: "03", Outcome: Conflict}, nil, quiet, soon); s.WaitingFor != WaitQuietTime || s.Outcome != "" {
+	if s := restored.Settle(Step{Request: "03", Outcome: Conflict}, quiet, soon); s.WaitingFor != WaitQuietTime || s.Outcome != "" {
 		t.Errorf("%+v", s)
 	}
 }

@@ -17,7 +17,8 @@ const (
 type Call struct {
 	Seq      uint64    `json:"seq"` // over calls and effects together
 	Time     time.Time `json:"time"`
-	Service  string    `json:"service"` // salesforce or staxbill
+	Answered time.Time `json:"answered,omitzero"` // when the answer was ready to go out
+	Service  string    `json:"service"`           // salesforce or staxbill
 	Name     string    `json:"call"`
 	Status   int       `json:"status"` // 0 = not answered: cut off, or still being served
 	Customer int64     `json:"customer,omitempty"`
@@ -92,10 +93,10 @@ func (l *ledger) begin(c Call) *Call {
 	return &c
 }
 
-func (l *ledger) settle(c *Call, status int, key string) {
+func (l *ledger) settle(c *Call, status int, key string, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c.Status, c.Key = status, key
+	c.Status, c.Key, c.Answered = status, key, now
 }
 
 func (l *ledger) effect(e Effect) {

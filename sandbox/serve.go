@@ -102,7 +102,7 @@ func (s *Sandbox) answer(w http.ResponseWriter, c *call) {
 	})
 	c.seq = entry.Seq
 	status := 0
-	defer func() { s.ledger.settle(entry, status, c.key) }()
+	defer func() { s.ledger.settle(entry, status, c.key, s.now()) }()
 
 	a := s.withFault(c, fault)
 	status = a.status

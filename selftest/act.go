@@ -25,7 +25,8 @@ func (e *estate) act(ctx context.Context) error {
 		{6, e.add},
 		{30, e.once},
 		{8, e.daemon},
-		{8, e.approve},
+		{6, e.approve},
+		{2, e.reject},
 		{4, e.cancel},
 		{3, e.dryRun},
 		{3, e.backup},
@@ -116,49 +117,70 @@ func (e *estate) approve(ctx context.Context) error {
 }
 
 func (e *estate) approveIn(ctx context.Context, m mode) (held int, err error) {
+	digest, steps, err := e.held(ctx)
+	if err != nil || len(steps) == 0 {
+		return 0, err
+	}
+	began := time.Now()
+	p, err := e.run(ctx, m, "approve", "approve", digest)
+	if err == nil && (e.expect(p, "approve", exitDone) || p.killed) {
+		for _, s := range steps {
+			e.asked.approved[s.Request] = append(e.asked.approved[s.Request], shown{s.From, s.To, began})
+		}
+	}
+	return len(steps), err
+}
+
+// reject ends what is held.
+func (e *estate) reject(ctx context.Context) error {
+	digest, steps, err := e.held(ctx)
+	if err != nil || len(steps) == 0 {
+		return err
+	}
+	for _, s := range steps {
+		e.asked.rejected[s.Request] = true
+	}
+	p, err := e.run(ctx, mayDie, "reject", "reject", digest)
+	if err == nil {
+		e.expect(p, "reject", exitDone)
+	}
+	return err
+}
+
+// held is what waits for a person, under its digest.
+func (e *estate) held(ctx context.Context) (digest string, steps []latch.Step, err error) {
 	if !e.hasState() {
-		return 0, nil
+		return "", nil, nil
 	}
 	var plan latch.Plan
 	if err := e.json(ctx, &plan, "plan", "plan"); err != nil {
-		return 0, err
+		return "", nil, err
 	}
-	for _, s := range plan.Steps {
-		if s.Held {
-			held++
-			e.asked.approved[s.Request] = append(e.asked.approved[s.Request], shown{s.From, s.To})
-		}
-	}
-	if held == 0 {
-		return 0, nil
-	}
-	p, err := e.run(ctx, m, "approve", "approve", plan.Digest)
-	if err == nil {
-		e.expect(p, "approve", exitDone)
-	}
-	return held, err
+	return plan.Digest, plan.HeldSteps(), nil
 }
 
 // cancel takes an open request back.
 func (e *estate) cancel(ctx context.Context) error {
-	if !e.hasState() {
-		return nil
-	}
-	var open []latch.Request
-	if err := e.json(ctx, &open, "list", "request", "list", "--state", "pending,waiting,held"); err != nil {
+	open, err := e.open(ctx)
+	if err != nil || len(open) == 0 {
 		return err
 	}
-	if len(open) == 0 {
-		return nil
-	}
 	id := open[e.random.IntN(len(open))].ID
-	e.asked.cancelled[id] = true
+	e.asked.cancelled[id] = e.asked.cancelled[id] // sent, and not done as far as is known
 	p, err := e.run(ctx, mayDie, "cancel", "request", "cancel", id, "--yes")
-	if err == nil {
-		// It may be refused while a call for it may still take effect.
-		e.expect(p, "request cancel", exitDone, exitNeedsPerson, 1)
+	// It is refused while a call for it may still take effect.
+	if err == nil && e.expect(p, "request cancel", exitDone, exitNeedsPerson, exitFailed) {
+		e.asked.cancelled[id] = p.code == exitDone
 	}
 	return err
+}
+
+// open lists the requests that have no outcome yet.
+func (e *estate) open(ctx context.Context) (open []latch.Request, err error) {
+	if !e.hasState() {
+		return nil, nil
+	}
+	return open, e.json(ctx, &open, "list", "request", "list", "--state", "pending,waiting,held,applying")
 }
 
 // dryRun makes a run that may change nothing.
@@ -203,9 +225,17 @@ func (e *estate) restore(ctx context.Context) error {
 	if err != nil || path == "" {
 		return err
 	}
+	open, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
 	p, err := e.run(ctx, mayDie, "restore", "restore", path)
-	if err == nil {
-		e.expect(p, "restore", exitDone)
+	if err == nil && e.expect(p, "restore", exitDone) {
+		r := restore{at: time.Now(), open: map[string]bool{}}
+		for _, o := range open {
+			r.open[o.ID] = true
+		}
+		e.asked.restores = append(e.asked.restores, r)
 	}
 	return err
 }
@@ -314,8 +344,8 @@ func (e *estate) settle(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		var open []latch.Request
-		if err := e.json(ctx, &open, "list", "request", "list", "--state", "pending,waiting,held,applying"); err != nil {
+		open, err := e.open(ctx)
+		if err != nil {
 			return err
 		}
 		if len(open) == 0 {

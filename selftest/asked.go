@@ -27,21 +27,33 @@ type filing struct {
 	id    string    // of a command's request, as it was printed
 }
 
-// shown is a step that was approved as it was shown.
-type shown struct{ from, to latch.AccountID }
+// shown is a step that was approved as it was shown, at some time.
+type shown struct {
+	from, to latch.AccountID
+	at       time.Time
+}
+
+// restore is one that was seen to be done, and what was open then.
+type restore struct {
+	at   time.Time
+	open map[string]bool
+}
 
 // asked is the model's memory: what latchd was told, and what was done behind
 // its back.
 type asked struct {
 	before    map[latch.CustomerID]latch.AccountID // what each customer was latched to at first
 	filings   []*filing
-	cancelled map[string]bool    // requests that a cancel was sent for
+	cancelled map[string]bool    // requests that a cancel was sent for; true = latchd said that it was done
+	rejected  map[string]bool    // requests that were shown as held under a digest that a reject was sent for
 	approved  map[string][]shown // by request: what an approval was sent for
-	deaths    []time.Time        // when a process was killed
+	restores  []restore
+	deaths    []time.Time // when a process was killed
 }
 
 func (a *asked) begin(box *sandbox.Sandbox) {
-	a.before, a.cancelled, a.approved = map[latch.CustomerID]latch.AccountID{}, map[string]bool{}, map[string][]shown{}
+	a.before = map[latch.CustomerID]latch.AccountID{}
+	a.cancelled, a.rejected, a.approved = map[string]bool{}, map[string]bool{}, map[string][]shown{}
 	for i := range customers {
 		id := box.CustomerID(i)
 		if c, ok := box.Customer(id); ok {

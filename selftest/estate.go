@@ -40,6 +40,7 @@ const (
 // The exit statuses of latchd (docs/operations.md).
 const (
 	exitDone        = 0
+	exitFailed      = 1
 	exitNeedsPerson = 3
 	exitHeld        = 4
 )
@@ -95,15 +96,7 @@ func workThrough(ctx context.Context, b *book, dir string, seed uint64) (err err
 			return err
 		}
 	}
-	for e.kills < maxKills && b.more() {
-		if err := e.act(ctx); err != nil {
-			return err
-		}
-	}
-	if err := e.settle(ctx); err != nil {
-		return err
-	}
-	v, err := e.judge(ctx)
+	v, err := e.workAndJudge(ctx)
 	if err != nil {
 		return err
 	}
@@ -116,6 +109,33 @@ func workThrough(ctx context.Context, b *book, dir string, seed uint64) (err err
 		return err
 	}
 	return os.WriteFile(e.path("ledger.json"), ledger, 0o600)
+}
+
+// workAndJudge works until the kills are enough, brings all to its end, and
+// judges. A process that hangs ends it, and is a finding.
+func (e *estate) workAndJudge(ctx context.Context) (v verdict, err error) {
+	defer func() {
+		var hung *hungError
+		if errors.As(err, &hung) {
+			v, err = verdict{forbidden: 1, findings: []string{fmt.Sprintf("seed %d: %v", e.seed, hung)}}, nil
+		}
+	}()
+	for e.kills < maxKills && e.book.more() {
+		if err := e.act(ctx); err != nil {
+			return v, err
+		}
+	}
+	if err := e.settle(ctx); err != nil {
+		return v, err
+	}
+	return e.judge(ctx)
+}
+
+// hungError is a process that did not end.
+type hungError struct{ args, errs string }
+
+func (e *hungError) Error() string {
+	return fmt.Sprintf("latchd %s did not end within %s\n%s", e.args, processTime, e.errs)
 }
 
 func (e *estate) settings(url string) {
@@ -220,8 +240,11 @@ func (e *estate) wait(p *process) error {
 		e.typical[p.kind] = time.Since(p.began)
 		return nil
 	}
+	if errors.Is(p.ctx.Err(), context.DeadlineExceeded) {
+		return &hungError{strings.Join(p.cmd.Args[1:], " "), tail(p.errs.String())}
+	}
 	if p.ctx.Err() != nil {
-		return fmt.Errorf("latchd %s: %w\n%s", strings.Join(p.cmd.Args[1:], " "), p.ctx.Err(), tail(p.errs.String()))
+		return p.ctx.Err()
 	}
 	e.kills++
 	e.asked.deaths = append(e.asked.deaths, time.Now())

@@ -113,6 +113,7 @@ func (j *judge) all() {
 		j.quiet(id)
 	}
 	j.guard()
+	j.restored()
 	j.mapping()
 	j.gaps()
 }
@@ -210,7 +211,12 @@ func (j *judge) outcome(r latch.Request) {
 			right = right || other.Customer == r.Customer && other.ID > r.ID && other.Account != r.Account
 		}
 	case latch.Cancelled:
-		right = j.asked.cancelled[r.ID]
+		_, right = j.asked.cancelled[r.ID]
+	case latch.Rejected:
+		right = j.asked.rejected[r.ID]
+	}
+	if j.asked.cancelled[r.ID] && r.Outcome != latch.Cancelled {
+		j.against("request %s was cancelled, as latchd said, and ended as %q", r.ID, r.Outcome)
 	}
 	if !right {
 		j.against("request %s, customer %d to %s (force %t), ended as %q: %s", r.ID, r.Customer, r.Account, r.Force, r.Outcome, r.Detail)
@@ -235,10 +241,12 @@ func (j *judge) applied(id latch.CustomerID, requests []latch.Request) {
 		switch {
 		case to != r.Account:
 			j.against("customer %d: the effect in the place of request %s, to %s, went to %s", id, r.ID, r.Account, to)
+		case j.byHandMeanwhile(id, f): // while the call was on its way, so what it took off is not what was read
 		case r.Outcome == latch.Latched && from != "", r.Outcome == latch.Relatched && (from == "" || from != r.Previous):
 			j.against("customer %d: request %s was %s from %q, and the effect took %q off", id, r.ID, r.Outcome, r.Previous, from)
 		}
 	}
+	j.forced(id)
 	for _, f := range effects {
 		j.twice("customer %d went from %q to %s, and no request says so", id, f.From, f.To)
 	}
@@ -265,17 +273,58 @@ func (j *judge) known(id latch.CustomerID, requests []latch.Request) (effects []
 	return effects
 }
 
+// byHandMeanwhile reports whether somebody latched the customer by hand between
+// the call of an effect and the effect.
+func (j *judge) byHandMeanwhile(id latch.CustomerID, f sandbox.Effect) bool {
+	c := j.call(id, f)
+	return slices.ContainsFunc(j.effects[id], func(h sandbox.Effect) bool {
+		return h.Cause == sandbox.CauseHand && h.Seq > c.Seq && h.Seq < f.Seq
+	})
+}
+
+// call is the call that had an effect.
+func (j *judge) call(id latch.CustomerID, f sandbox.Effect) sandbox.Call {
+	for _, c := range j.calls[id] {
+		if c.Seq == f.CallSeq {
+			return c
+		}
+	}
+	return sandbox.Call{}
+}
+
+// forced: a call that may take an account off goes out only for a customer that
+// has another one, for a request that forces it.
+func (j *judge) forced(id latch.CustomerID) {
+	for _, c := range j.calls[id] {
+		to := latch.ObservedAccountID(c.Account)
+		if !c.Force {
+			continue
+		}
+		if !slices.ContainsFunc(j.requests, func(r latch.Request) bool { return r.Customer == id && r.Account == to && r.Force }) {
+			j.against("customer %d: a forced call to %s went out, which no request forces", id, to)
+		}
+		now := j.asked.before[id]
+		for _, f := range j.effects[id] {
+			if f.Seq < c.Seq {
+				now = latch.ObservedAccountID(f.To)
+			}
+		}
+		if now == "" {
+			j.against("customer %d: a forced call to %s went out while it had no account", id, to)
+		}
+	}
+}
+
 // unanswered reports whether nobody got the answer of an effect's call until
 // some time: it was cut off, or a process died in between.
 func (j *judge) unanswered(id latch.CustomerID, f sandbox.Effect, until time.Time) bool {
-	for _, c := range j.calls[id] {
-		if c.Seq != f.CallSeq {
-			continue
-		}
-		died := slices.ContainsFunc(j.asked.deaths, func(at time.Time) bool { return at.After(c.Time) && at.Before(until.Add(clockSlack)) })
-		return c.Status == 0 || died
-	}
-	return false
+	c := j.call(id, f)
+	return c.Status == 0 || j.died(c.Time, until.Add(clockSlack))
+}
+
+// died reports whether a process was killed in that time.
+func (j *judge) died(from, to time.Time) bool {
+	return slices.ContainsFunc(j.asked.deaths, func(at time.Time) bool { return at.After(from) && at.Before(to) })
 }
 
 // quiet: after a call that nobody answered no other account is sent for that
@@ -283,7 +332,7 @@ func (j *judge) unanswered(id latch.CustomerID, f sandbox.Effect, until time.Tim
 func (j *judge) quiet(id latch.CustomerID) {
 	calls := j.calls[id]
 	for i, c := range calls {
-		if c.Status != 0 {
+		if c.Status != 0 && !j.died(c.Time, c.Answered) {
 			continue
 		}
 		for _, later := range calls[i+1:] {
@@ -323,6 +372,26 @@ func (j *judge) guard() {
 	}
 	if unasked > maxRelatches {
 		j.against("%d relatches that nobody approved, with a limit of %d", unasked, maxRelatches)
+	}
+}
+
+// restored: what was open in a restored backup goes out only when it was approved
+// since.
+func (j *judge) restored() {
+	for _, restore := range j.asked.restores {
+		for id := range restore.open {
+			r := j.byID[id]
+			if !r.Outcome.Changed() {
+				continue
+			}
+			sent := slices.ContainsFunc(j.calls[r.Customer], func(c sandbox.Call) bool {
+				return latch.ObservedAccountID(c.Account) == r.Account && c.Time.After(restore.at) && c.Time.Before(r.FinishedAt.Add(clockSlack))
+			})
+			approved := slices.ContainsFunc(j.asked.approved[id], func(s shown) bool { return s.at.After(restore.at) && s.to == r.Account })
+			if sent && !approved {
+				j.against("request %s, customer %d to %s, was open in a restored backup and went out without a word of anybody", id, r.Customer, r.Account)
+			}
+		}
 	}
 }
 

@@ -109,19 +109,46 @@ func (t *tx) file(run string, f latch.Filing, now time.Time) (Filed, error) {
 	return Filed{Request: r, Superseded: superseded}, err
 }
 
-// supersede ends the customer's open request that gives way to a new one. Only
-// the oldest can wait or be held; those behind it are pending.
+// supersede ends the customer's open requests that give way to a new one. Only
+// the oldest can wait or be held, those behind it are pending; after a restore
+// several may be open that will be held.
 func (t *tx) supersede(run string, f latch.Filing, by string, now time.Time) ([]latch.Request, error) {
-	r, found, err := t.head(f.Customer)
-	if err != nil || !found {
-		return nil, err
+	var out []latch.Request
+	for {
+		r, found, err := t.head(f.Customer)
+		if err != nil || !found {
+			return out, err
+		}
+		intent, err := t.intent(r.ID)
+		if err != nil {
+			return out, err
+		}
+		gives := r.SupersededBy(f, intent != nil)
+		if !gives && r.State == latch.Pending && r.Account != f.Account && intent == nil {
+			if gives, err = t.willBeHeld(r.ID); err != nil {
+				return out, err
+			}
+		}
+		if !gives {
+			return out, nil
+		}
+		r, err = t.end(run, r, latch.Superseded, fmt.Sprintf("Request %s of the same customer for %s took its place.", by, f.Account), f.By, now)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, r)
 	}
-	intent, err := t.intent(r.ID)
-	if err != nil || !r.SupersededBy(f, intent != nil) {
-		return nil, err
+}
+
+// willBeHeld reports whether a request was open in a restored backup and nobody
+// has approved it since.
+func (t *tx) willBeHeld(id string) (bool, error) {
+	var b Binding
+	if _, err := t.get(bMeta, mBinding, &b); err != nil || !b.Restored.Holds(id) {
+		return false, err
 	}
-	r, err = t.end(run, r, latch.Superseded, fmt.Sprintf("Request %s of the same customer for %s took its place.", by, f.Account), f.By, now)
-	return []latch.Request{r}, err
+	h, err := t.hold(id)
+	return h == nil || h.Approval == nil, err
 }
 
 // end gives a request an outcome that needed no call.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -32,15 +33,14 @@ func Restore(ctx context.Context, o Options, backup string, now time.Time) (Rest
 	if o.LockTimeout <= 0 {
 		o.LockTimeout = defaultLockTimeout
 	}
-	if real, err := filepath.EvalSymlinks(o.Path); err == nil {
-		o.Path = real
-	}
+	o.Path = target(o.Path)
 	old, err := lockForRestore(ctx, o)
 	if err != nil {
 		return res, err
 	}
 	if old != nil {
 		defer old.Close() // the lock ends with it
+		dropCopies(o.Path)
 	}
 	fresh, err := copyBackup(o, old, backup)
 	if err != nil {
@@ -63,12 +63,10 @@ func Restore(ctx context.Context, o Options, backup string, now time.Time) (Rest
 		}
 	}
 	o.Hook("restore:before-replace")
-	if old == nil {
-		err = os.Link(fresh, o.Path) // never over a state that another process made meanwhile
-	} else {
-		err = os.Rename(fresh, o.Path)
-	}
-	if err != nil {
+	if err := putInPlace(fresh, o.Path, old == nil); err != nil {
+		if res.Kept != "" {
+			_ = os.Remove(res.Kept) // it is the state that stays
+		}
 		return fail(err)
 	}
 	if err := syncDir(filepath.Dir(o.Path)); err != nil {
@@ -76,6 +74,33 @@ func Restore(ctx context.Context, o Options, backup string, now time.Time) (Rest
 	}
 	o.Hook("restore:after-replace")
 	return res, nil
+}
+
+// target follows a link also where what it names is gone, as after the loss of
+// a disk.
+func target(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	to, err := os.Readlink(path)
+	if err != nil {
+		return path
+	}
+	if !filepath.IsAbs(to) {
+		to = filepath.Join(filepath.Dir(path), to)
+	}
+	return to
+}
+
+// putInPlace gives a file its name. Where there was no state it never replaces
+// one that another process made meanwhile, as far as the file system knows links.
+func putInPlace(fresh, path string, wasNone bool) error {
+	if wasNone {
+		if err := os.Link(fresh, path); err == nil || errors.Is(err, os.ErrExist) {
+			return err
+		}
+	}
+	return os.Rename(fresh, path)
 }
 
 // lockForRestore locks the state that is there, sound or not; nil where there
@@ -111,6 +136,12 @@ func copyBackup(o Options, old *os.File, backup string) (name string, err error)
 			return fail(errors.New("it is the state itself"))
 		}
 		like, err = old.Stat()
+	}
+	if err == nil {
+		// A state that somebody writes to meanwhile would be copied torn.
+		if err = syscall.Flock(int(from.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
+			err = errors.New("a process has it open as its state; copy it with latchd backup, and restore that")
+		}
 	}
 	if err != nil {
 		return fail(err)
@@ -157,6 +188,9 @@ func markRestored(ctx context.Context, o Options, path, backup string, now time.
 		}
 	}
 	err = s.update(ctx, stepRestored, func(t *tx) error {
+		if err := t.takeApprovals(); err != nil {
+			return err
+		}
 		var b Binding
 		if _, err := t.get(bMeta, mBinding, &b); err != nil {
 			return err
@@ -172,6 +206,46 @@ func markRestored(ctx context.Context, o Options, path, backup string, now time.
 		return 0, fmt.Errorf("mark the backup as restored: %w", err)
 	}
 	return open, file.Sync()
+}
+
+// takeApprovals takes away what people approved before the backup was made: it
+// was said of a state that is no longer so.
+func (t *tx) takeApprovals() error {
+	var holds []latch.Hold
+	var refusals []refusalRecord
+	held := t.b(bHolds).Cursor()
+	for k, v := held.First(); k != nil; k, v = held.Next() {
+		var h latch.Hold
+		if err := decode(bHolds, k, v, &h); err != nil {
+			return err
+		}
+		if h.Approval != nil {
+			h.Approval = nil
+			holds = append(holds, h)
+		}
+	}
+	refused := t.b(bRefusals).Cursor()
+	for k, v := refused.First(); k != nil; k, v = refused.Next() {
+		var r refusalRecord
+		if err := decode(bRefusals, k, v, &r); err != nil {
+			return err
+		}
+		if r.Approval != nil {
+			r.Approval = nil
+			refusals = append(refusals, r)
+		}
+	}
+	for _, h := range holds {
+		if err := t.setHold(h); err != nil {
+			return err
+		}
+	}
+	for _, r := range refusals {
+		if err := t.put(bRefusals, []byte(r.Digest), r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const backupHint = "try an older backup; the state was left as it was"
@@ -190,7 +264,7 @@ func named(err error, backup string) error {
 }
 
 // keep gives the state a second name, under which it stays when another file
-// takes its place.
+// takes its place; where the file system has no links, it is copied.
 func keep(path string, now time.Time) (string, error) {
 	base := path + ".before-restore-" + now.UTC().Format("20060102T150405Z")
 	for n := 0; ; n++ {
@@ -199,6 +273,9 @@ func keep(path string, now time.Time) (string, error) {
 			name = fmt.Sprintf("%s-%d", base, n)
 		}
 		err := os.Link(path, name)
+		if err != nil && !errors.Is(err, os.ErrExist) {
+			err = copySynced(path, name)
+		}
 		if errors.Is(err, os.ErrExist) && n < 100 {
 			continue
 		}
@@ -207,4 +284,23 @@ func keep(path string, now time.Time) (string, error) {
 		}
 		return name, syncDir(filepath.Dir(path))
 	}
+}
+
+func copySynced(path, name string) error {
+	from, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if info, serr := from.Stat(); serr == nil {
+		giveTo(to, info)
+	}
+	if _, err = io.Copy(to, from); err == nil {
+		err = to.Sync()
+	}
+	return errors.Join(err, to.Close())
 }

@@ -249,12 +249,11 @@ func (r *run) refresh(ctx context.Context, batch []planned, ahead latch.Use) ([]
 	return append(fresh, again...), err
 }
 
-// useOf is what steps will add once their calls go out; an open intent of theirs
-// counts already.
+// useOf is what steps will add once their calls go out.
 func useOf(steps []planned) latch.Use {
 	use := latch.Use{PerAccount: map[latch.AccountID]int{}}
 	for _, s := range steps {
-		if !s.step.Approved && s.q.Intent == nil {
+		if !s.step.Approved && !inUse(s.q, s.step.Action, s.step.To) {
 			use.Add(s.step.Action, s.step.To, 1)
 		}
 	}

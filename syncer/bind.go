@@ -20,9 +20,8 @@ func (r *run) bind(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading what the state is bound to: %w", err)
 	}
-	if r.restored = b.Restored; b.Restored != nil && b.FullPullDue {
-		r.log.Warn("the state was restored from a backup: accounts and customers are read in full, and what was open in it is held until approved",
-			zap.String("event", latch.EventRestored), zap.Time("restoredAt", b.Restored.At))
+	if err := r.sawRestored(ctx, &b); err != nil {
+		return err
 	}
 	org, err := r.sf.Org(ctx)
 	if err != nil {
@@ -53,6 +52,40 @@ func (r *run) bind(ctx context.Context) error {
 	}
 	r.log.Info("the state is bound to this Salesforce org and Stax Bill key", zap.String("event", latch.EventBound), zap.String("org", org))
 	return nil
+}
+
+// sawRestored begins the quiet time of a restored state with its first run. One
+// that lies ahead of the clock, because that was put back, begins anew.
+func (r *run) sawRestored(ctx context.Context, b *state.Binding) error {
+	if r.restored = b.Restored; b.Restored == nil {
+		return nil
+	}
+	if b.FullPullDue {
+		r.log.Warn("the state was restored from a backup: accounts and customers are read in full, and what was open in it is held until approved",
+			zap.String("event", latch.EventRestored), zap.Time("restoredAt", b.Restored.At))
+	}
+	now := r.s.now().UTC()
+	if seen := b.Restored.Seen; !seen.IsZero() && !seen.After(now) {
+		return nil
+	}
+	b.Restored.Seen = now
+	if err := r.store.SetBinding(ctx, *b); err != nil {
+		return fmt.Errorf("recording the first run on a restored state: %w", err)
+	}
+	return nil
+}
+
+// rightStaxBill refuses another Stax Bill account than the state belongs to,
+// before anything that it says is taken down.
+func (r *run) rightStaxBill(ctx context.Context) error {
+	b, err := r.store.Binding(ctx)
+	if err != nil {
+		return fmt.Errorf("reading what the state is bound to: %w", err)
+	}
+	if b.StaxBillKey == "" || b.StaxBillKey == r.sb.KeyFingerprint() {
+		return nil
+	}
+	return r.sameStaxBill(ctx, b)
 }
 
 // WrongServiceError means that the settings reach another org or account than

@@ -85,7 +85,7 @@ func (r *run) decide(ctx context.Context, q state.Queued, f facts, claimed map[l
 		s = r.giveUp(s, q, now)
 	}
 	s = latch.Release(s, q.Hold, now)
-	s = r.restored.Settle(s, q.Hold, r.set.QuietTime, now)
+	s = r.restored.Settle(s, r.set.QuietTime, now)
 	if s.Applies() {
 		claimed[s.To] = req.Customer
 		if s.Warning != "" {
@@ -265,6 +265,7 @@ func (r *run) recordVerdicts(ctx context.Context, qs []state.Queued, steps []lat
 		}
 		switch {
 		case s.Held:
+			r.heldOften(s.Request)
 			v.To = latch.Held
 			v.Hold = &latch.Hold{Request: s.Request, Customer: s.Customer, Action: s.Action, From: s.From, To: s.To, Since: now.UTC(), Why: s.Detail}
 			r.log.Warn("a step is held by the guard", zap.String("event", latch.EventHeld), zap.String("request", s.Request),
@@ -301,6 +302,20 @@ func (r *run) recordVerdicts(ctx context.Context, qs []state.Queued, steps []lat
 	}
 	return nil
 }
+
+// heldOften keeps a request out of the rest of this run that is held again and
+// again in it: one that was approved meanwhile is planned anew at once, and one
+// that is not held after all must not keep the run going for ever.
+func (r *run) heldOften(request string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.holds[request]++; r.holds[request] >= maxHolds {
+		r.handled[request] = true
+	}
+}
+
+// maxHolds is how often one request may be held in one run.
+const maxHolds = 3
 
 // putToWait keeps a request out of the rest of this run.
 func (r *run) putToWait(request string) {
@@ -355,20 +370,28 @@ func (r *run) estimateOf(ctx context.Context, qs []state.Queued) (latch.Use, err
 	}
 	for _, q := range qs {
 		req := q.Request
-		if known[req.Account].State != latch.AccountKnown || q.Hold != nil || q.Intent != nil {
-			continue // an open intent counts already
+		if known[req.Account].State != latch.AccountKnown || q.Hold != nil || r.restored.Holds(req.ID) {
+			continue
 		}
+		action := latch.Relatch
 		switch from := mapped(q); {
 		case from == "":
-			use.Latches++
+			action = latch.Latch
 		case from == req.Account, !req.Force, req.OnlyFrom != "" && req.OnlyFrom != from:
 			continue
-		default:
-			use.Relatches++
 		}
-		use.PerAccount[req.Account]++
+		if !inUse(q, action, req.Account) {
+			use.Add(action, req.Account, 1)
+		}
 	}
 	return use, nil
+}
+
+// inUse reports whether an open intent of the request counts as this call
+// already.
+func inUse(q state.Queued, a latch.Action, to latch.AccountID) bool {
+	in := q.Intent
+	return in != nil && in.Action == a && in.To == to && !in.Approved
 }
 
 func mapped(q state.Queued) latch.AccountID {

@@ -72,6 +72,9 @@ func (r *run) recoverPage(ctx context.Context, page []latch.Intent) error {
 			return fmt.Errorf("starting the quiet time of interrupted calls: %w", err)
 		}
 	}
+	if err := r.rightStaxBill(ctx); err != nil {
+		return err
+	}
 	r.step("recover:before-read")
 	readings, _, err := r.readCustomers(ctx, ids) // one that cannot be read is decided anew, with its intent still open
 	if err != nil {

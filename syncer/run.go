@@ -68,6 +68,7 @@ type run struct {
 	pretend      map[latch.CustomerID]latch.CustomerReading
 	planned      []latch.Step
 	handled      map[string]bool                      // requests that were put to wait in this run
+	holds        map[string]int                       // how often each request was held in this run
 	claims       map[latch.AccountID]latch.CustomerID // accounts that calls under way latch to
 	limitedCalls map[string]int                       // calls of a request that met a rate limit
 	holdWhy      []latch.Trip
@@ -77,7 +78,7 @@ type run struct {
 
 	inflight inflight
 
-	mu      sync.Mutex // handled, claims, limitedCalls, pretend, lastOurs, limited, done, expected, rec.Outcomes
+	mu      sync.Mutex // handled, holds, claims, limitedCalls, pretend, lastOurs, limited, done, expected, rec.Outcomes
 	telling sync.Mutex // one progress call at a time
 }
 
@@ -87,7 +88,7 @@ func (s *Syncer) run(ctx context.Context, o Order) Report {
 	r := &run{
 		s: s, order: o, set: s.settings(), store: s.store, sf: s.sf, sb: s.sb,
 		pretend: map[latch.CustomerID]latch.CustomerReading{},
-		handled: map[string]bool{}, claims: map[latch.AccountID]latch.CustomerID{}, limitedCalls: map[string]int{},
+		handled: map[string]bool{}, holds: map[string]int{}, claims: map[latch.AccountID]latch.CustomerID{}, limitedCalls: map[string]int{},
 		rec: latch.Run{
 			ID: s.newRunID(), Trigger: o.Trigger,
 			StartedAt: s.now().UTC(), DryRun: o.dry(), Outcomes: map[latch.Outcome]int{},

@@ -54,12 +54,20 @@ request.`,
 					return err
 				}
 				if a.machine() {
-					return a.document(got.Request)
+					err := a.document(got.Request)
+					if err == nil && got.Request.State == latch.Held {
+						err = status(exitHeld)
+					}
+					return err
 				}
 				if got.Known {
 					fmt.Fprintln(a.err, "the same is asked for already")
 				}
 				fmt.Fprintln(a.out, got.Request.ID)
+				if got.Request.State == latch.Held {
+					fmt.Fprintf(a.err, "it is held: %s\n  → latchd plan shows what is held, and how to release it\n", got.Request.Detail)
+					return status(exitHeld)
+				}
 				return nil
 			})
 		},

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"latchd/config"
-	"latchd/server"
 	"latchd/state"
 )
 
@@ -39,20 +38,16 @@ type restored struct {
 }
 
 func (a *app) restore(ctx context.Context, backup string, now time.Time) error {
-	_, path, socket, err := a.where()
+	_, path, _, err := a.where()
 	var problems config.Problems
 	if err != nil && !errors.As(err, &problems) {
 		return err
 	}
-	if socket != "" {
-		switch there, err := server.Answers(ctx, socket); {
-		case err != nil:
-			return err
-		case there:
-			return &runningError{socket}
-		}
-	}
 	res, err := state.Restore(ctx, state.Options{Path: path, Hook: a.hook()}, backup, now)
+	var locked *state.LockedError
+	if errors.As(err, &locked) {
+		return &stillOpenError{locked}
+	}
 	if err != nil {
 		return fmt.Errorf("restoring %s: %w", backup, err)
 	}
@@ -68,12 +63,15 @@ func (a *app) restore(ctx context.Context, backup string, now time.Time) error {
 	return nil
 }
 
-// runningError means that a daemon has the state that is to be replaced.
-type runningError struct{ socket string }
+// stillOpenError means that a daemon or a command has the state that is to be
+// replaced.
+type stillOpenError struct{ *state.LockedError }
 
-func (e *runningError) Error() string {
-	return fmt.Sprintf("a latchd answers on %s and has the state open; nothing was changed", e.socket)
+func (e *stillOpenError) Error() string {
+	return e.LockedError.Error() + ". Nothing was changed"
 }
 
+func (e *stillOpenError) Unwrap() error { return e.LockedError }
+
 // Hint is what the operator can do.
-func (e *runningError) Hint() string { return "stop it first: systemctl stop latchd" }
+func (e *stillOpenError) Hint() string { return "stop the daemon first: systemctl stop latchd" }

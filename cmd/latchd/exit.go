@@ -90,12 +90,11 @@ func statusOf(err error) int {
 	var wrong *usageError
 	var problems config.Problems
 	var locked *state.LockedError
-	var running *runningError
 	var remote *server.Error
 	switch {
 	case errors.As(err, &wrong), errors.As(err, &problems):
 		return exitUsage
-	case errors.As(err, &locked), errors.As(err, &running):
+	case errors.As(err, &locked):
 		return exitTryLater
 	case errors.As(err, &remote):
 		switch remote.Kind {
@@ -113,11 +112,14 @@ func hintOf(err error) string {
 	var problems config.Problems
 	var locked *state.LockedError
 	var silent *silentError
+	var open *stillOpenError
 	switch {
 	case errors.As(err, &remote):
 		return remote.Hint
 	case errors.As(err, &silent):
 		return silent.Hint()
+	case errors.As(err, &open):
+		return open.Hint()
 	case errors.As(err, &problems):
 		return "docs/configuration.md describes every setting; config.example.yaml is a whole one"
 	case errors.As(err, &locked):

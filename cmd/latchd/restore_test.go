@@ -6,10 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"latchd/latch"
 	"latchd/sandbox"
 	"latchd/selftest"
+	"latchd/state"
 )
 
 // TestRestoreDrill goes through what an operator does after the loss of a disk:
@@ -123,4 +125,56 @@ func TestKilledWhileRestoring(t *testing.T) {
 			e.must(exitHeld, "--once")
 		})
 	}
+}
+
+// TestRestoreTakesApprovalsBack: what was approved before the backup was made goes
+// out only when it is approved again, whatever the clocks of the two machines say,
+// and what is asked for since waits for nothing.
+func TestRestoreTakesApprovalsBack(t *testing.T) {
+	for name, skew := range map[string]time.Duration{"clocks agree": 0, "restored by a clock that is behind": -time.Hour, "restored by a clock that is ahead": 48 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			e := newEstate(t, sandbox.Options{Accounts: 400, Customers: 100, Seed: 9})
+			e.env = append(e.env, "LATCHD_STAXBILL_QUIET_TIME=0s", "LATCHD_GUARD_MAX_RELATCHES=1", "LATCHD_GUARD_MAX_RELATCH_PERCENT=0")
+			customer := func(i int) string { return latch.CustomerID(e.box.CustomerID(i)).String() }
+			for i := range 3 {
+				e.must(exitDone, "request", "add", customer(4*i), e.box.AccountID(200+i), "--force")
+			}
+			e.must(exitHeld, "--once")
+			e.must(exitDone, "approve", e.digest())
+			backup := filepath.Join(e.dir, "backup.db")
+			e.must(exitDone, "backup", backup)
+			if _, err := state.Restore(t.Context(), state.Options{Path: e.dir + "/latchd.db"}, backup, time.Now().Add(skew)); err != nil {
+				t.Fatal(err)
+			}
+			// Asked for since, before the first run: it takes the place of an
+			// old one, and is not held together with the old ones.
+			e.must(exitDone, "request", "add", customer(0), e.box.AccountID(210), "--force")
+			e.must(exitHeld, "--once")
+			if e.at(0) != latch.ObservedAccountID(e.box.AccountID(210)) || e.latchCalls() != 1 {
+				t.Errorf("the new request did not go out alone: at %s, %d latch calls", e.at(0), e.latchCalls())
+			}
+			if out := e.must(exitDone, "request", "list", "--outcome", "superseded"); !strings.Contains(out, customer(0)) {
+				t.Error(out)
+			}
+			// The same once more is told to be held.
+			if _, errs, code := e.latchd("request", "add", customer(4), e.box.AccountID(201), "--force"); code != exitHeld || !strings.Contains(errs, "backup") {
+				t.Errorf("%d %s", code, errs)
+			}
+			e.must(exitDone, "approve", e.digest())
+			e.must(exitDone, "--once")
+			if e.at(4) != latch.ObservedAccountID(e.box.AccountID(201)) || e.at(8) != latch.ObservedAccountID(e.box.AccountID(202)) {
+				t.Error("what was approved since did not go out")
+			}
+		})
+	}
+}
+
+// digest is that of what is held now.
+func (e *estate) digest() string {
+	e.t.Helper()
+	var p latch.Plan
+	if err := json.Unmarshal([]byte(e.must(exitDone, "--output", "json", "plan")), &p); err != nil {
+		e.t.Fatal(err)
+	}
+	return p.Digest
 }
