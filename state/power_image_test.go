@@ -66,6 +66,11 @@ func (m moment) images(rnd *rand.Rand, n int) []image {
 			e.whole("a subset", set)
 		}
 	}
+	if count == 0 && len(e.sizes) > 0 {
+		for range 4 {
+			e.torn() // a length in between
+		}
+	}
 	for tries := 0; count > 0 && len(e.out) < n && tries < 4*n; tries++ {
 		switch tries % 4 {
 		case 0:
