@@ -59,7 +59,7 @@ func TestCreationCutShort(t *testing.T) {
 		if m.acked > 0 {
 			return
 		}
-		for _, i := range m.images(rnd, *imagesFlag) {
+		for _, i := range m.images(rnd, *imageCount) {
 			folder := t.TempDir()
 			ok(t, writeImage(filepath.Join(folder, ".latchd.db-1.tmp"), i.over(m.sure), i.size))
 			s := openAt(t, filepath.Join(folder, "latchd.db"))

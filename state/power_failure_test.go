@@ -143,7 +143,7 @@ func TestFailingDisk(t *testing.T) {
 		onWrite(s, func(b []byte, off int64) (int, error) { writes++; return s.file.WriteAt(b, off) })
 		ok(t, op(ctx, s))
 		all := faults(rnd, writes)
-		for _, f := range all[:min(len(all), max(1, *imagesFlag/3))] {
+		for _, f := range all[:min(len(all), max(1, *imageCount/3))] {
 			broken := filepath.Join(dir, "broken.db")
 			ok(t, os.WriteFile(broken, image, 0o600))
 			switch was, err := sufferFault(t, broken, f, op, states); {

@@ -20,7 +20,7 @@ func TestTornHead(t *testing.T) {
 		}
 		head := m.pending[0]
 		was := m.sure[head.off:][:sector]
-		for range max(2, *imagesFlag/12) {
+		for range max(2, *imageCount/12) {
 			cut := 1 + rnd.IntN(pageHeader+metaSize-1)
 			torn := append(bytes.Clone(head.data[:cut]), was[cut:]...)
 			if rnd.IntN(2) == 0 {

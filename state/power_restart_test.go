@@ -31,23 +31,23 @@ func TestKilledThenPowerLoss(t *testing.T) {
 	by, without := counts{}, counts{}
 	y := newJury(t)
 	restarts := 0
-	for _, m := range killed[:min(len(killed), max(12, *imagesFlag/2))] {
+	for _, m := range killed[:min(len(killed), max(12, *imageCount/2))] {
 		second := restarted(t, &m)
 		if second == nil {
 			continue
 		}
 		restarts++
 		second.states[0] = st.states[m.acked]
-		second.judge(y, rnd, max(6, *imagesFlag/4), allSyncs, by, func(at *moment, i image, why string) {
+		second.judge(y, rnd, max(6, *imageCount/4), allSyncs, by, func(at *moment, i image, why string) {
 			t.Errorf("seed %d: killed in %q, power lost in the next %q, %s on the disk: %s\n%s", seed, m.step, at.step, i.how, why, keepImage(t, at, i))
 		})
-		second.judge(y, rnd, max(6, *imagesFlag/4), control, without, nil)
+		second.judge(y, rnd, max(6, *imageCount/4), control, without, nil)
 	}
 	y.wait()
 	all, none := by.total(), without.total()
 	t.Logf("seed %d: %d restarts, %d images, %d bad; without the sync in Open %d images, %d bad: %d refused as damaged, %d without what had been read, %d by halves",
 		seed, restarts, all.images, all.bad(), none.images, none.bad(), none.refused, none.lost, none.halves)
-	if restarts < 6 || none.refused == 0 || none.lost == 0 {
+	if restarts < 6 || none.bad()*20 < none.images {
 		t.Errorf("seed %d: the control found too little", seed)
 	}
 }
@@ -68,7 +68,7 @@ func TestPowerLossTwice(t *testing.T) {
 	})
 	rnd.Shuffle(len(cut), func(i, j int) { cut[i], cut[j] = cut[j], cut[i] })
 	by, y, restarts := counts{}, newJury(t), 0
-	for _, m := range cut[:min(len(cut), max(10, *imagesFlag/2))] {
+	for _, m := range cut[:min(len(cut), max(10, *imageCount/2))] {
 		second := restarted(t, &m)
 		if second == nil {
 			continue
@@ -77,7 +77,7 @@ func TestPowerLossTwice(t *testing.T) {
 		if at := st.find(second.states[1], m.acked); at != m.acked && at != m.acked+1 {
 			t.Errorf("seed %d: power lost in %q with %d transactions acknowledged: the state is that behind transaction %d", seed, m.step, m.acked, at)
 		}
-		second.judge(y, rnd, max(6, *imagesFlag/4), allSyncs, by, func(at *moment, i image, why string) {
+		second.judge(y, rnd, max(6, *imageCount/4), allSyncs, by, func(at *moment, i image, why string) {
 			t.Errorf("seed %d: power lost in %q, and again in the next %q, %s on the disk: %s\n%s", seed, m.step, at.step, i.how, why, keepImage(t, at, i))
 		})
 	}
