@@ -78,23 +78,26 @@ func (c *Client) MayLatch() (probe bool, err error) {
 // ping is a call like k that is about none of its customers.
 func (k call) ping() call {
 	p := call{op: opPing, method: http.MethodGet, maxBody: k.maxBody}
-	switch {
-	case k.op != opCustomer:
-		p.target = "/customers?pageSize=1&pageNumber=0" + byID
-	case k.customer == 1:
-		p.target = "/customers/2"
-	default:
-		p.target = "/customers/1"
+	p.target = "/customers?pageSize=1&pageNumber=0" + byID
+	if k.op == opCustomer {
+		p.target = "/customers/" + another(k.customer).String()
 	}
 	return p
 }
 
-// Ping reports whether Stax Bill answers when it is asked for a customer other
-// than the given one, be it that there is no such customer. It is one call.
-func (c *Client) Ping(ctx context.Context, not latch.CustomerID) error {
-	k := call{op: opCustomer, customer: not, maxBody: maxBody}
-	if _, failed := c.read(ctx, k.ping()); failed != nil && failed.Kind != KindNotFound {
-		return failed
+// another is the id of another customer. Whether there is such a one does not
+// matter to those who ask.
+func another(not latch.CustomerID) latch.CustomerID {
+	if not == 1 {
+		return 2
 	}
-	return nil
+	return 1
+}
+
+// Readable reports whether Stax Bill gives a customer other than the given one,
+// or says as itself that there is none. It costs one call, or what repeats cost.
+func (c *Client) Readable(ctx context.Context, not latch.CustomerID) bool {
+	_, err := c.Customer(ctx, another(not))
+	e, failed := As(err)
+	return !failed || e.Kind == KindNotFound
 }

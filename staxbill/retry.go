@@ -26,7 +26,7 @@ func (c *Client) read(ctx context.Context, k call) (*answer, *Error) {
 	if failed != nil {
 		return nil, failed
 	}
-	if pass.Probe && k.op != opPing {
+	if pass.Probe {
 		// A record that Stax Bill cannot give must not keep it shut, so that
 		// it is asked for something else first.
 		_, failed := c.tries(ctx, k.ping(), true)

@@ -121,7 +121,7 @@ func (r *run) readCustomers(ctx context.Context, ids []latch.CustomerID) (map[la
 				if unread[id] = err; len(all) > 0 || len(unread) != min(unreadMax, len(ids)) {
 					continue
 				}
-				if r.sb.Ping(ctx, id) != nil {
+				if !r.sb.Readable(ctx, id) {
 					return nil, nil, err
 				}
 			}
