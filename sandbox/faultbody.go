@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -17,19 +18,24 @@ const (
 	BodyNull        = "null"        // the literal
 	BodyEmptyArray  = "array-empty" // []
 	BodyOAuthObject = "oauth-object"
-	BodyHuge        = "huge"      // 64 MiB
-	BodyTruncated   = "truncated" // the genuine answer, cut in half: the connection closes early
+	BodyHuge        = "huge"        // 65 MiB, larger than any genuine answer
+	BodyTruncated   = "truncated"   // the genuine answer, cut in half: the connection closes early
+	BodyWrongTypes  = "wrong-types" // JSON with the right names and other types
 	BodyDailyLimit  = "daily-limit"
 	BodyConcurrent  = "concurrent-limit"
 )
 
-const hugeBody = 64 << 20
+const hugeBody = 65 << 20
+
+var makeHuge = sync.OnceValue(func() []byte {
+	return append(bytes.Repeat([]byte(" "), hugeBody-2), "[]"...)
+})
 
 // FaultBodies lists the names of the bodies.
 func FaultBodies() []string {
 	return []string{
 		BodyHTML, BodyMalformed, BodyEmpty, BodyNull, BodyEmptyArray, BodyOAuthObject,
-		BodyHuge, BodyTruncated, BodyDailyLimit, BodyConcurrent,
+		BodyHuge, BodyTruncated, BodyWrongTypes, BodyDailyLimit, BodyConcurrent,
 	}
 }
 
@@ -66,7 +72,9 @@ func (s *Sandbox) faultAnswer(c *call, do *FaultAction) *answer {
 	case BodyOAuthObject:
 		return oauthError("invalid_grant", "authentication failure").withStatus(pick(http.StatusBadRequest))
 	case BodyHuge:
-		return newAnswer(pick(http.StatusOK), asJSON, append(bytes.Repeat([]byte(" "), hugeBody-2), "[]"...))
+		return newAnswer(pick(http.StatusOK), asJSON, makeHuge())
+	case BodyWrongTypes:
+		return newAnswer(pick(http.StatusOK), asJSON, []byte(`{"access_token":7,"instance_url":[],"totalSize":"1","done":"yes","records":{},"id":{},"salesforceId":[true],"Errors":7}`))
 	case BodyDailyLimit:
 		return sfError(pick(http.StatusForbidden), "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
 	case BodyConcurrent:
@@ -79,6 +87,9 @@ func (s *Sandbox) faultAnswer(c *call, do *FaultAction) *answer {
 	case c.service == serviceStaxBill:
 		return staxError(status, "An unexpected error occurred.")
 	case c.name == callToken:
+		if status < 500 {
+			return oauthError("invalid_request", "refused").withStatus(status)
+		}
 		return oauthError("server_error", "unexpected error").withStatus(status)
 	default:
 		return sfError(status, "UNKNOWN_EXCEPTION", "An unexpected error occurred. Please include this ErrorId if you contact support: 1184-1")

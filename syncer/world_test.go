@@ -67,7 +67,9 @@ func inWorld(t *testing.T, o options, test func(w *world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &world{t: t, ctx: t.Context(), box: box, wire: &wire{h: box.Handler()}, set: o.set, keep: o.keep, path: filepath.Join(t.TempDir(), "latchd.db")}
+		life, end := context.WithCancel(context.WithoutCancel(t.Context()))
+		defer end()
+		w := &world{t: t, ctx: t.Context(), box: box, wire: &wire{h: box.Handler(), life: life}, set: o.set, keep: o.keep, path: filepath.Join(t.TempDir(), "latchd.db")}
 		if w.set.QuietTime == 0 {
 			w.set.QuietTime = time.Minute
 		}
@@ -232,8 +234,12 @@ func (w *world) fault(m sandbox.FaultMatch, do sandbox.FaultAction) (remove func
 }
 
 // wire is a RoundTripper that calls a handler; a call that the handler cuts off
-// ends as a connection does.
-type wire struct{ h http.Handler }
+// ends as a connection does, or as cutAs says.
+type wire struct {
+	h     http.Handler
+	life  context.Context // of the answers on their way
+	cutAs error
+}
 
 var errCut = errors.New("connection closed before an answer")
 
@@ -246,7 +252,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		r.Body.Close()
 	}
-	in := r.Clone(context.WithoutCancel(r.Context()))
+	in := r.Clone(w.life)
 	in.Body, in.RequestURI, in.RemoteAddr = io.NopCloser(bytes.NewReader(body)), r.URL.RequestURI(), "127.0.0.1:9"
 	if in.Host == "" {
 		in.Host = r.URL.Host
@@ -271,6 +277,9 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	}()
 	select {
 	case a := <-answers:
+		if a.cut && w.cutAs != nil {
+			return nil, w.cutAs
+		}
 		if a.cut {
 			return nil, fmt.Errorf("%w: %w", errCut, io.ErrUnexpectedEOF)
 		}
