@@ -5,7 +5,9 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,7 +54,10 @@ func pullAll(t *testing.T, c *sfclient.Client) map[latch.AccountID]bool {
 	return seen
 }
 
-func TestJWTBearer(t *testing.T) {
+// jwtBox is a sandbox, whose clock differs from ours by skew, and a client that
+// signs in by JWT bearer.
+func jwtBox(t *testing.T, skew time.Duration) (*sandbox.Sandbox, *sfclient.Client) {
+	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -65,12 +70,27 @@ func TestJWTBearer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	box, c := newBox(t, sandbox.Options{
-		Accounts: 10, Seed: 2, JWTPublicKey: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})),
+	return newBox(t, sandbox.Options{
+		Accounts: 10, Seed: 2, Now: func() time.Time { return time.Now().Add(skew) }, JWTPublicKey: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})),
 	}, func(box *sandbox.Sandbox, a *sfclient.Auth) {
 		a.Flow, a.ClientSecret, a.Username = sfclient.FlowJWTBearer, "", box.Username()
 		a.PrivateKey = string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
 	})
+}
+
+// TestClockBehind: an assertion carries this machine's time. Where that is an
+// hour behind, the sign-in is refused, and the hint names the clock.
+func TestClockBehind(t *testing.T) {
+	_, c := jwtBox(t, time.Hour)
+	_, err := c.Org(t.Context())
+	var e *sfclient.Error
+	if !errors.As(err, &e) || e.Kind != sfclient.KindAuth || !strings.Contains(e.Hint(), "this machine's clock") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestJWTBearer(t *testing.T) {
+	box, c := jwtBox(t, 0)
 	if org, err := c.Org(t.Context()); err != nil || org != box.OrgID() {
 		t.Errorf("%s %v", org, err)
 	}

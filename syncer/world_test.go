@@ -50,8 +50,9 @@ type options struct {
 	accounts, customers int
 	limits              string
 	set                 syncer.Settings
-	daemon              bool // runs begin by themselves
-	keep                time.Duration
+	daemon              bool          // runs begin by themselves
+	keep                time.Duration // state.keep_history; 0 = for ever
+	skew                time.Duration // of the services' clock against ours
 }
 
 // inWorld runs a test in virtual time and checks the state file at its end.
@@ -63,7 +64,7 @@ func inWorld(t *testing.T, o options, test func(w *world)) {
 		if o.limits == "" {
 			o.limits = sandbox.LimitsNone
 		}
-		box, err := sandbox.New(sandbox.Options{Accounts: o.accounts, Customers: o.customers, Seed: 7, Limits: o.limits})
+		box, err := sandbox.New(sandbox.Options{Accounts: o.accounts, Customers: o.customers, Seed: 7, Limits: o.limits, Now: func() time.Time { return time.Now().Add(o.skew) }})
 		if err != nil {
 			t.Fatal(err)
 		}
