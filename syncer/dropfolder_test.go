@@ -194,11 +194,19 @@ func TestDropFolderTakesOnlyFiles(t *testing.T) {
 		os.Symlink("real.csv", filepath.Join(d.dir, "inner.csv")),
 		os.Mkdir(filepath.Join(d.dir, "folder.csv"), 0o700),
 		syscall.Mkfifo(filepath.Join(d.dir, "pipe.csv"), 0o600),
+		syscall.Mknod(filepath.Join(d.dir, "socket.csv"), syscall.S_IFSOCK|0o600, 0),
 	); err != nil {
 		t.Fatal(err)
 	}
+	left := []string{"inner.csv", "link.csv", "pipe.csv", "socket.csv"}
+	const null = 1<<8 | 3
+	if err := syscall.Mknod(filepath.Join(d.dir, "device.csv"), syscall.S_IFCHR|0o600, null); err == nil { // root alone can
+		left = append([]string{"device.csv"}, left...)
+	}
 	d.collect()
-	d.wantFiles("done/real.csv", "inner.csv", "link.csv", "pipe.csv")
+	want := append(slices.Clone(left), "done/real.csv")
+	slices.Sort(want)
+	d.wantFiles(want...)
 	if all := requests(t, d.Syncer); len(all) != 1 {
 		t.Errorf("got %+v", all)
 	}
@@ -208,8 +216,13 @@ func TestDropFolderTakesOnlyFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	for _, name := range []string{"inner.csv", "link.csv", "pipe.csv", "gone.csv", "folder.csv"} {
+	for _, name := range append(left, "gone.csv", "folder.csv") {
 		if f, _, err := (dropFolder{root: root, importer: importer{now: time.Now}}).open(name); f != nil || err != nil {
+			t.Errorf("%s: opened %v, %v", name, f, err)
+		}
+	}
+	for _, name := range []string{"../outside.csv", "done/../../outside.csv", outside} {
+		if f, _, err := (dropFolder{root: root, importer: importer{now: time.Now}}).open(name); f != nil || err == nil {
 			t.Errorf("%s: opened %v, %v", name, f, err)
 		}
 	}
