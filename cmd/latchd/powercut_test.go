@@ -55,7 +55,7 @@ func TestPowerCut(t *testing.T) {
 // killAndCut cuts the power once, now and then behind a kill: at once, or later.
 func (p *powered) killAndCut() {
 	p.t.Helper()
-	most := 2 * int64(*p.pace)
+	most := int64(*p.pace) * 3 / 2
 	later := time.Duration(p.random.Int64N(most))
 	if p.random.IntN(4) == 0 {
 		p.workUntilKilled(time.Duration(p.random.Int64N(most)))

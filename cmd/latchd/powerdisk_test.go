@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,13 +58,24 @@ func (d *powerDisk) tryMount() ([]byte, error) {
 }
 
 // cut takes the power away: the file system refuses everything from now on, and
-// what it had not written out yet, its own log included, is lost.
+// what it had not written out yet, its own log included, is lost. It cuts nothing
+// but this disk: once that is unmounted, the folder is one of the machine's own.
 func (d *powerDisk) cut() error {
 	dir, err := os.Open(d.dir)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
+	var here, above unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &here); err != nil {
+		return err
+	}
+	if err := unix.Stat(filepath.Dir(d.dir), &above); err != nil {
+		return err
+	}
+	if here.Dev == above.Dev {
+		return errors.New("the disk is not mounted")
+	}
 	const shutdown, withoutFlush = 0x8004587d, 2 // EXT4_IOC_SHUTDOWN and XFS_IOC_GOINGDOWN of Linux are the same
 	return unix.IoctlSetPointerInt(int(dir.Fd()), shutdown, withoutFlush)
 }

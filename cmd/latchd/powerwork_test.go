@@ -116,7 +116,7 @@ func (p *powered) workUntil(d time.Duration, end func() error) {
 	p.off = make(chan struct{})
 	failed := make(chan error, 1)
 	aimed, behind := p.random.IntN(2) == 0, time.Duration(p.random.Int64N(int64(time.Millisecond)))
-	time.AfterFunc(d, func() {
+	timer := time.AfterFunc(d, func() {
 		if aimed {
 			p.awaitWrite()
 			time.Sleep(behind)
@@ -129,6 +129,7 @@ func (p *powered) workUntil(d time.Duration, end func() error) {
 			_ = p.live.Process.Kill() // it may have ended
 		}
 	})
+	defer timer.Stop() // where the test fails before
 	for p.powerOn() {
 		p.work()
 	}
