@@ -101,7 +101,7 @@ func (s *sweep) short() {
 	for _, i := range []injection{{"fsync", "EIO", "1"}, {"renameat", "EIO", "1"}} {
 		s.fails(workCopy, i)
 	}
-	for _, i := range []injection{{"fdatasync", "EIO", "1"}, {"fdatasync", "EIO", "10"}, {"pwrite64", "ENOSPC", "30+"}} {
+	for _, i := range []injection{{"fsync", "EIO", "1"}, {"fdatasync", "EIO", "1"}, {"pwrite64", "ENOSPC", "30+"}} {
 		s.fails(workRun, i)
 	}
 	// Which number a write between calls has is not the same every time.
@@ -201,6 +201,10 @@ func (e *estate) put(state []byte) {
 	}
 }
 
+// untrusted is what latchd says when the page cache may have what the disk has not:
+// of a commit, of what it found, and of the copy that it makes of that.
+var untrusted = regexp.MustCompile("the outcome is unknown|sync what is there|after a failed write")
+
 // judge looks at how latchd ended after the first of the hits, and starts it again.
 func (e *estate) judge(p *promises, stderr string, code int, hits []injected) {
 	t := e.t
@@ -235,7 +239,7 @@ func (e *estate) judge(p *promises, stderr string, code int, hits []injected) {
 	if faults := p.broken(f, e.box); faults != nil {
 		t.Error(strings.Join(faults, "\n"))
 	}
-	if strings.Contains(stderr, "the outcome is unknown") && !noteHit {
+	if untrusted.MatchString(stderr) && !noteHit {
 		e.copiedByNextStart()
 	}
 }
