@@ -12,11 +12,21 @@ import (
 	"time"
 )
 
-// injection is one way in which the disk fails: a system call, its error, and
-// which of those calls of a thread ("3" the third, "3+" all from the third on).
+// injection is one way in which the disk fails: a system call, its error, or the
+// signal that ends latchd in its place, and which of those calls of a thread ("3"
+// the third, "3+" all from the third on).
 type injection struct{ call, err, when string }
 
 func (i injection) String() string { return i.call + ":" + i.err + ":" + i.when }
+
+// options are strace's. --seccomp-bpf makes the rest of latchd run at full speed,
+// and strace sends no signal under it.
+func (i injection) options() []string {
+	if strings.HasPrefix(i.err, "SIG") {
+		return []string{"-e", fmt.Sprintf("inject=%s:signal=%s:when=%s", i.call, i.err, i.when)}
+	}
+	return []string{"--seccomp-bpf", "-e", fmt.Sprintf("inject=%s:error=%s:when=%s", i.call, i.err, i.when)}
+}
 
 // writes are the calls by which a state is written.
 const writes = "fdatasync,fsync,pwrite64,linkat,renameat"
@@ -37,10 +47,8 @@ func (e *estate) traced(i injection, args ...string) (stdout, stderr string, cod
 		e.t.Fatal(err)
 	}
 	trace := filepath.Join(e.dir, "trace")
-	line := append([]string{
-		"-f", "--seccomp-bpf", "-ttt", "-T", "-y", "-o", trace, "-e", "trace=" + writes,
-		"-e", fmt.Sprintf("inject=%s:error=%s:when=%s", i.call, i.err, i.when), self,
-	}, args...)
+	line := append([]string{"-f", "-ttt", "-T", "-y", "-o", trace, "-e", "trace=" + writes}, i.options()...)
+	line = append(append(line, self), args...)
 	var out, errs strings.Builder
 	cmd := exec.CommandContext(e.t.Context(), "strace", line...)
 	cmd.Env = append(append([]string{}, e.env...), "GOMAXPROCS=1")

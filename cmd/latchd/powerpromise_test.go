@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 
 	"latchd/latch"
@@ -193,5 +194,6 @@ func (p *promises) broken(f found, box *sandbox.Sandbox) (faults []string) {
 			say("customer %d is %s, the mapping says %q and Stax Bill %q", c, r.Outcome, f.mappings[c], at.SalesforceID)
 		}
 	}
+	slices.Sort(faults)
 	return faults
 }

@@ -221,12 +221,8 @@ func (p *powered) start(cmd *exec.Cmd) bool {
 func (p *powered) importSome(most int) {
 	p.t.Helper()
 	asks := p.next(most)
-	text, customers := "fusebillId,salesforceId,forceLatch\n", []latch.CustomerID(nil)
-	for _, a := range asks {
-		text += fmt.Sprintf("%d,%s,%t\n", a.customer, a.account, a.force)
-		customers = append(customers, a.customer)
-	}
-	p.given = p.write(fmt.Sprintf("from-%d.csv", customers[0]), text)
+	path, customers := p.csvOf(asks)
+	p.given = path
 	p.begin(customers...)
 	out := p.run("--output", "json", "request", "import", p.given)
 	var rep syncer.ImportReport
@@ -234,6 +230,16 @@ func (p *powered) importSome(most int) {
 		p.acknowledge()
 		p.file, p.given = p.given, ""
 	}
+}
+
+// csvOf is a file that asks for them.
+func (p *powered) csvOf(asks []ask) (path string, customers []latch.CustomerID) {
+	text := "fusebillId,salesforceId,forceLatch\n"
+	for _, a := range asks {
+		text += fmt.Sprintf("%d,%s,%t\n", a.customer, a.account, a.force)
+		customers = append(customers, a.customer)
+	}
+	return p.write(fmt.Sprintf("from-%d.csv", customers[0]), text), customers
 }
 
 // addSome asks for one after the other by a command each, which prints the id.
