@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,11 +30,26 @@ func TestOrderWhateverFails(t *testing.T) {
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
-	outcomes := map[latch.Outcome]int{}
+	ended := &outcomeCounts{n: map[latch.Outcome]int{}}
+	t.Cleanup(func() { t.Logf("%v", ended.n) })
 	for round := range uint64(*orderRounds) {
-		t.Run(fmt.Sprint("seed ", seed+round), func(t *testing.T) { orderRound(t, seed+round, outcomes) })
+		t.Run(fmt.Sprint("seed ", seed+round), func(t *testing.T) {
+			t.Parallel()
+			orderRound(t, seed+round, ended)
+		})
 	}
-	t.Logf("%v", outcomes)
+}
+
+// outcomeCounts shows that the rounds came by every kind of outcome.
+type outcomeCounts struct {
+	mu sync.Mutex
+	n  map[latch.Outcome]int
+}
+
+func (c *outcomeCounts) add(o latch.Outcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n[o]++
 }
 
 const (
@@ -41,7 +57,7 @@ const (
 	orderRequests  = 6 // of each customer
 )
 
-func orderRound(t *testing.T, seed uint64, outcomes map[latch.Outcome]int) {
+func orderRound(t *testing.T, seed uint64, ended *outcomeCounts) {
 	random := rand.New(rand.NewPCG(seed, 3))
 	set := syncer.Settings{Sync: schedule(t, "0 * * * *"), Full: schedule(t, "0 3 * * 0"), QuietTime: time.Minute, MaxAttempts: 2, Policy: latch.Policy{WaitForAccount: 20 * time.Minute}}
 	inWorld(t, options{accounts: 100, customers: 20, set: set, daemon: true}, func(w *world) {
@@ -91,7 +107,7 @@ func orderRound(t *testing.T, seed uint64, outcomes map[latch.Outcome]int) {
 			at := before[i]
 			for _, id := range ids {
 				r := w.request(id)
-				outcomes[r.Outcome]++
+				ended.add(r.Outcome)
 				switch {
 				case r.State != latch.Done:
 					t.Errorf("request %s of customer %d is %s (%s)", id, r.Customer, r.State, r.Detail)

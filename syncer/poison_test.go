@@ -32,6 +32,7 @@ func TestPoisonedRequest(t *testing.T) {
 		{"reading it: hang", "customer", sandbox.FaultAction{LatencyMs: 600_000, Cut: "before"}, 0},
 	} {
 		t.Run(poison.name, func(t *testing.T) {
+			t.Parallel()
 			set := syncer.Settings{Sync: schedule(t, "*/15 * * * *"), Full: schedule(t, "0 3 * * 0"), MaxAttempts: attempts}
 			inWorld(t, options{accounts: 300, customers: 200, set: set, daemon: true}, func(w *world) {
 				const sick = 1
