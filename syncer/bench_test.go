@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +39,25 @@ func BenchmarkApply10000(b *testing.B) {
 		b.StartTimer()
 	}
 	b.ReportMetric(float64(b.N)*n/b.Elapsed().Seconds(), "latches/s")
+}
+
+// BenchmarkFileBy64Callers files requests one by one, by as many callers as the
+// socket lets in.
+func BenchmarkFileBy64Callers(b *testing.B) {
+	w := newBenchWorld(b, 10)
+	defer w.close(b)
+	var last atomic.Int64
+	b.SetParallelism(64 / runtime.GOMAXPROCS(0))
+	b.RunParallel(func(callers *testing.PB) {
+		for callers.Next() {
+			f := latch.Filing{Customer: latch.CustomerID(last.Add(1)), Account: latch.ObservedAccountID(w.box.AccountID(1)), Source: "bench"}
+			if _, err := w.sync.File(b.Context(), f); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
 }
 
 // benchWorld is a syncer over a sandbox in real time.

@@ -2,7 +2,6 @@ package syncer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"go.uber.org/zap"
@@ -23,19 +22,18 @@ func (s *Syncer) File(ctx context.Context, f latch.Filing) (state.Filed, error) 
 		return state.Filed{}, fmt.Errorf("filing a request for customer %s: %q is no Account id of 18 characters", f.Customer, shown(string(f.Account)))
 	}
 	f.Interactive = true
-	filed, err := s.store.File(ctx, "", []latch.Filing{f}, s.now())
+	filed, err := s.filing.file(ctx, func(ctx context.Context, all []latch.Filing) ([]state.Filed, error) {
+		return s.store.File(ctx, "", all, s.now())
+	}, f)
 	if err != nil {
 		return state.Filed{}, fmt.Errorf("filing the request to latch customer %s to %s: %w", f.Customer, f.Account, err)
 	}
-	if len(filed) != 1 {
-		return state.Filed{}, errors.New("filing a request: the state gave no answer for it")
-	}
-	logFiled(s.log, zap.InfoLevel, filed[0])
+	logFiled(s.log, zap.InfoLevel, filed)
 	// A known one may be left from a process that ended before its run.
-	if !filed[0].Known || filed[0].Request.State == latch.Pending {
+	if !filed.Known || filed.Request.State == latch.Pending {
 		s.Arrived()
 	}
-	return filed[0], nil
+	return filed, nil
 }
 
 // logFiled tells of a request that was accepted, at the level given, and of

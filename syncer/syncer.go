@@ -59,6 +59,7 @@ type Syncer struct {
 	hook  func(step string)
 
 	orders orders
+	filing together
 
 	mu       sync.Mutex
 	set      Settings
@@ -92,6 +93,7 @@ func New(o Options) *Syncer {
 		s.hook = func(string) {}
 	}
 	s.orders.init()
+	s.filing.init()
 	return s
 }
 
