@@ -22,7 +22,7 @@ import (
 	"latchd/syncer"
 )
 
-var burstSize = flag.Int("burst", 5000, "how many requests the burst test files")
+var burstSize = flag.Int("burst", 4000, "how many requests the burst test files")
 
 // TestBurst files a burst of requests into a daemon that is in the middle of a
 // run, by every way in at once, and kills it right after the last
