@@ -166,7 +166,9 @@ func (e *estate) cancel(ctx context.Context) error {
 		return err
 	}
 	id := open[e.random.IntN(len(open))].ID
-	e.asked.cancelled[id] = e.asked.cancelled[id] // sent, and not done as far as is known
+	if _, sent := e.asked.cancelled[id]; !sent {
+		e.asked.cancelled[id] = false
+	}
 	p, err := e.run(ctx, mayDie, "cancel", "request", "cancel", id, "--yes")
 	// It is refused while a call for it may still take effect.
 	if err == nil && e.expect(p, "request cancel", exitDone, exitNeedsPerson, exitFailed) {
