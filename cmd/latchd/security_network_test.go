@@ -192,6 +192,8 @@ func TestProxy(t *testing.T) {
 					t.Errorf("it ended with %d: %s%s", code, out, errs)
 				}
 				tunnel := "CONNECT service.invalid:443 " + base64.StdEncoding.EncodeToString([]byte("user:"+password))
+				mu.Lock()
+				defer mu.Unlock()
 				if (seen[tunnel] > 0) != c.tunnel || !c.tunnel && len(seen) > 0 {
 					t.Errorf("the proxy saw %v", seen)
 				}
@@ -224,7 +226,7 @@ func TestEndlessAnswers(t *testing.T) {
 					if err == nil || cmd.ProcessState.ExitCode() < 1 {
 						t.Errorf("it ended with %v: %s", err, out)
 					}
-					if x.echoed == 0 {
+					if n, _ := x.learnt(); n == 0 {
 						t.Error("nothing was answered so")
 					}
 					usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
