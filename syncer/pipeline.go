@@ -115,6 +115,7 @@ func (p *pipeline) send(batch []planned) error {
 		p.open++
 		p.mu.Unlock()
 		p.todo <- job{in, batch[i].step, batch[i].q}
+		r.step("apply:handed-over")
 	}
 	return p.err()
 }
