@@ -108,7 +108,8 @@ func workThrough(ctx context.Context, b *book, dir string, seed uint64) (err err
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(e.path("ledger.json"), ledger, 0o600)
+	return errors.Join(os.WriteFile(e.path("ledger.json"), ledger, 0o600),
+		os.WriteFile(e.path("findings.txt"), []byte(strings.Join(v.findings, "\n")+"\n"), 0o600))
 }
 
 // workAndJudge works until the kills are enough, brings all to its end, and
