@@ -39,6 +39,12 @@ type restore struct {
 	open map[string]bool
 }
 
+// life is the time of a process.
+type life struct {
+	began, ended time.Time
+	killed       bool
+}
+
 // asked is the model's memory: what latchd was told, and what was done behind
 // its back.
 type asked struct {
@@ -48,7 +54,7 @@ type asked struct {
 	rejected  map[string]bool    // requests that were shown as held under a digest that a reject was sent for
 	approved  map[string][]shown // by request: what an approval was sent for
 	restores  []restore
-	deaths    []time.Time // when a process was killed
+	lives     []life // of processes that make latch calls, one after the other
 }
 
 func (a *asked) begin(box *sandbox.Sandbox) {

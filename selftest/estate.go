@@ -237,7 +237,11 @@ func (e *estate) wait(p *process) error {
 	e.book.ran()
 	e.book.seen.learn(p.kind, e.path("steps"))
 	p.code = p.cmd.ProcessState.ExitCode()
-	if p.killed = p.code == -1; !p.killed {
+	p.killed = p.code == -1
+	if p.kind == "once" || p.kind == "daemon" {
+		e.asked.lives = append(e.asked.lives, life{p.began, time.Now(), p.killed})
+	}
+	if !p.killed {
 		e.typical[p.kind] = time.Since(p.began)
 		return nil
 	}
@@ -248,7 +252,6 @@ func (e *estate) wait(p *process) error {
 		return p.ctx.Err()
 	}
 	e.kills++
-	e.asked.deaths = append(e.asked.deaths, time.Now())
 	if p.byStep {
 		e.book.seen.killedAt(p.at)
 	}

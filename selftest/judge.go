@@ -262,7 +262,7 @@ func (j *judge) known(id latch.CustomerID, requests []latch.Request) (effects []
 		if f.Cause != sandbox.CauseLatch {
 			continue
 		}
-		undone := i+1 < len(all) && all[i+1].Cause == sandbox.CauseHand && j.unanswered(id, f, all[i+1].Time)
+		undone := i+1 < len(all) && all[i+1].Cause == sandbox.CauseHand && j.unanswered(j.call(id, f))
 		open := func(r latch.Request) bool {
 			return r.Account == latch.ObservedAccountID(f.To) && r.AcceptedAt.Before(f.Time.Add(clockSlack)) && r.FinishedAt.After(all[i+1].Time.Add(-clockSlack))
 		}
@@ -315,16 +315,20 @@ func (j *judge) forced(id latch.CustomerID) {
 	}
 }
 
-// unanswered reports whether nobody got the answer of an effect's call until
-// some time: it was cut off, or a process died in between.
-func (j *judge) unanswered(id latch.CustomerID, f sandbox.Effect, until time.Time) bool {
-	c := j.call(id, f)
-	return c.Status == 0 || j.died(c.Time, until.Add(clockSlack))
-}
-
-// died reports whether a process was killed in that time.
-func (j *judge) died(from, to time.Time) bool {
-	return slices.ContainsFunc(j.asked.deaths, func(at time.Time) bool { return at.After(from) && at.Before(to) })
+// unanswered reports whether nobody got the answer of a call: it was cut off, or
+// its process died before. The sandbox may come to a call after its process is
+// dead, so the call belongs to the last process that had begun by then.
+func (j *judge) unanswered(c sandbox.Call) bool {
+	if c.Status == 0 {
+		return true
+	}
+	var of life
+	for _, l := range j.asked.lives {
+		if l.began.Before(c.Time) {
+			of = l
+		}
+	}
+	return of.killed && c.Answered.After(of.ended.Add(-clockSlack))
 }
 
 // quiet: after a call that nobody answered no other account is sent for that
@@ -332,7 +336,7 @@ func (j *judge) died(from, to time.Time) bool {
 func (j *judge) quiet(id latch.CustomerID) {
 	calls := j.calls[id]
 	for i, c := range calls {
-		if c.Status != 0 && !j.died(c.Time, c.Answered) {
+		if !j.unanswered(c) {
 			continue
 		}
 		for _, later := range calls[i+1:] {
