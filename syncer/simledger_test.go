@@ -186,14 +186,15 @@ func (s *sim) called(request string, at time.Time) bool {
 	return false
 }
 
-// proveGuard counts the effects of every 24 hours that nobody approved.
+// proveGuard counts the effects of every 24 hours that nobody approved, but for
+// those that somebody undid before anybody could know of them.
 func (s *sim) proveGuard() {
 	limits := s.plan.set.Limits
 	var all []*effect
 	for _, list := range s.model.ledger {
 		once := map[string]bool{} // a second effect of one request is one that nobody could prevent
 		for _, e := range list {
-			if e.Cause == sandbox.CauseLatch && e.call != nil && !e.call.intent.Approved && !once[e.call.intent.Request] {
+			if e.entry != nil && !e.call.intent.Approved && !once[e.call.intent.Request] {
 				once[e.call.intent.Request] = true
 				all = append(all, e)
 			}
