@@ -50,6 +50,9 @@ func (s *sim) wrong(r latch.Request) string {
 		return slices.ContainsFunc(s.accountsOf(r.Customer, from, to), fits)
 	}
 	_, there := s.box.Customer(int64(r.Customer))
+	if !r.Outcome.Changed() && r.Outcome != latch.Unchanged && s.mayStillCome(r) {
+		return "a call of its own without an answer could still take effect"
+	}
 	switch r.Outcome {
 	case latch.Latched, latch.Relatched: // held against the ledger
 		if r.Outcome == latch.Relatched && !r.Force {
@@ -119,6 +122,16 @@ func (s *sim) accountsOf(c latch.CustomerID, from, to time.Time) []latch.Account
 		}
 	}
 	return out
+}
+
+// mayStillCome reports whether a request ended within the quiet time of a call of
+// its own.
+func (s *sim) mayStillCome(r latch.Request) bool {
+	s.wire.mu.Lock()
+	defer s.wire.mu.Unlock()
+	return slices.ContainsFunc(s.wire.latches, func(l *latchCall) bool {
+		return l.intent.Request == r.ID && !l.whole && r.FinishedAt.Before(l.ended.Add(s.plan.set.QuietTime))
+	})
 }
 
 // refusedSome reports whether Stax Bill refused a call of the request.
