@@ -33,7 +33,14 @@ func (c *Client) retry(ctx context.Context, op string, once func() *Error) *Erro
 		return networkError(ctx, op, err)
 	}
 	remembered := c.session.refusal()
-	failed := c.tries(ctx, op, once, pass.Probe)
+	failed := &Error{Kind: KindCancelled, Op: op} // should once panic
+	defer func() { c.end(pass, failed, remembered) }()
+	failed = c.tries(ctx, op, once, pass.Probe)
+	return failed
+}
+
+// end tells the breaker how a call ended.
+func (c *Client) end(pass breaker.Pass, failed, remembered *Error) {
 	switch {
 	case failed == nil:
 		pass.Answered()
@@ -44,7 +51,6 @@ func (c *Client) retry(ctx context.Context, op string, once func() *Error) *Erro
 	default: // a limit and a refusal are answers of a service that is in order
 		pass.Answered()
 	}
-	return failed
 }
 
 // Outage says whether Salesforce is out of order, by the calls that were made.

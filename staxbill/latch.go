@@ -34,13 +34,11 @@ func (c *Client) Latch(ctx context.Context, customer latch.CustomerID, account l
 	if k.body, err = json.Marshal(latchBody{customer, account, force}); err != nil {
 		return Latched{}, fmt.Errorf("writing the body for customer %d: %w", customer, err)
 	}
-	pass, failed := c.pass(ctx, c.latches, k)
-	if failed != nil {
-		return Latched{}, failed
-	}
-	latched, failed := c.latchOnce(ctx, k)
-	end(pass, failed)
-	if failed != nil {
+	var latched Latched
+	if failed := k.through(ctx, c.latches, func(bool) (failed *Error) {
+		latched, failed = c.latchOnce(ctx, k)
+		return failed
+	}); failed != nil {
 		return Latched{}, failed
 	}
 	return latched, nil

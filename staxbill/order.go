@@ -10,13 +10,23 @@ import (
 	"latchd/latch"
 )
 
-// pass lets a call out, unless what it asks is out of order.
-func (c *Client) pass(ctx context.Context, b *breaker.Breaker, k call) (breaker.Pass, *Error) {
+// through makes a call behind a breaker, unless that keeps it back.
+func (k call) through(ctx context.Context, b *breaker.Breaker, do func(probe bool) *Error) (failed *Error) {
 	p, err := b.Enter(ctx)
-	if err == nil {
-		return p, nil
+	if err != nil {
+		return k.keptBack(err)
 	}
-	return p, k.keptBack(err)
+	panicked := true
+	defer func() {
+		if panicked {
+			p.Forgotten()
+			return
+		}
+		end(p, failed)
+	}()
+	failed = do(p.Probe)
+	panicked = false
+	return failed
 }
 
 func (k call) keptBack(err error) *Error {

@@ -21,23 +21,21 @@ const (
 
 // read makes a GET, again when it failed for a reason that passes, unless Stax
 // Bill is known to be out of order.
-func (c *Client) read(ctx context.Context, k call) (*answer, *Error) {
-	pass, failed := c.pass(ctx, c.reads, k)
-	if failed != nil {
-		return nil, failed
-	}
-	if pass.Probe {
-		// A record that Stax Bill cannot give must not keep it shut, so that
-		// it is asked for something else first.
-		_, failed := c.tries(ctx, k.ping(), true)
-		end(pass, failed)
-		if failed != nil && (failed.Kind == KindCancelled || failed.Kind == KindDailyBudget) {
-			return nil, failed
+func (c *Client) read(ctx context.Context, k call) (a *answer, failed *Error) {
+	var probed bool
+	failed = k.through(ctx, c.reads, func(probe bool) (failed *Error) {
+		if probed = probe; probe {
+			// A record that Stax Bill cannot give must not keep it shut, so
+			// that it is asked for something else first.
+			_, failed = c.tries(ctx, k.ping(), true)
+			return failed
 		}
+		a, failed = c.tries(ctx, k, false)
+		return failed
+	})
+	if probed && (failed == nil || failed.Kind != KindCancelled && failed.Kind != KindDailyBudget) {
 		return c.read(ctx, k)
 	}
-	a, failed := c.tries(ctx, k, pass.Probe)
-	end(pass, failed)
 	return a, failed
 }
 

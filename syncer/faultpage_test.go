@@ -51,14 +51,15 @@ its faults are those of the disk.
 var elsewhere = []struct{ fault, comes, test string }{
 	{"the service's clock is an hour ahead of, or behind, this machine's", "nothing: watermarks and resets are taken by the service's clock", "`syncer` TestClockWrong, `staxbill` TestOnlyUserNeverEarnsA429"},
 	{"this machine's clock is an hour behind, with JWT bearer", "the sign-in is refused, and the hint names the clock; it goes on by itself", "`sfclient` TestClockBehind"},
-	{"the machine sleeps, or its clock jumps ahead", "what was due is done once", "`syncer` TestClockJumps, `config` TestWall…"},
+	{"the machine sleeps, or its clock jumps ahead", "what was due is done once", "`syncer` TestClockJumps, `config` wall_test"},
 	{"the clock is set back", "requests keep their order, the schedule goes on", "`state` open_test, `config` wall_test"},
 	{"a dead part of a service, for an hour", "no attempt is used, one probe at most every 5 minutes, all done within 6 minutes of its end", "`syncer` TestOutage"},
+	{"customers that Stax Bill cannot give, one or many", "the others go on; each is given up", "`syncer` TestUnreadableCustomerIsItsOwn, TestManyUnreadable, TestProbeIsNotTheRecord"},
 	{"one request over which the service stumbles", "the others go on; it is given up", "`syncer` TestGivesUp, TestPoisonDoesNotBlock, TestLonePoisonEnds"},
 	{"the disk is full, or the state's file may grow no more", "no call goes out, exit status 1, what to do is said; goes on once there is room", "`cmd/latchd` TestStateCannotBeWritten"},
-	{"the folder or the file of the state is read-only", "exit status 1 before any call", "`cmd/latchd` script disk"},
-	{"the state is locked by another process", "exit status 75, who has it", "`cmd/latchd` script disk"},
-	{"the state is damaged, or of a newer version", "exit status 1 before any call, the file is left as it is", "`cmd/latchd` script disk"},
+	{"the folder or the file of the state is read-only", "exit status 1 before any call", "`cmd/latchd` TestStateCannotBeUsed"},
+	{"the state is locked by another process", "exit status 75, who has it", "`cmd/latchd` daemon_test, reach_test"},
+	{"the state is damaged, or of a newer version", "exit status 1 before any call, the file is left as it is", "`cmd/latchd` TestStateCannotBeUsed"},
 	{"DNS, TLS, resets and slow answers on real sockets", "as in the table", "`sfclient` and `staxbill` TestWire"},
 }
 

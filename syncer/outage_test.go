@@ -164,9 +164,15 @@ func TestLonePoisonEnds(t *testing.T) {
 		if r := w.request(id); r.Outcome != latch.Latched {
 			t.Error("the control failed")
 		}
-		id = w.ask(5, 62, false)
+		week := 7 * 24 * time.Hour
+		filed, err := w.store.File(w.ctx, "", []latch.Filing{{Customer: w.customer(5), Account: w.account(62), Source: "test"}}, time.Now().Add(6*time.Hour-week))
+		if err != nil {
+			t.Fatal(err)
+		}
+		id = filed[0].Request.ID
 		w.fault(sandbox.FaultMatch{Call: "latch"}, sandbox.FaultAction{Status: 500})
-		time.Sleep(7*24*time.Hour - time.Hour)
+		w.sync.Arrived()
+		time.Sleep(5 * time.Hour)
 		synctest.Wait()
 		if r := w.request(id); r.State != latch.Waiting || r.Attempts != 0 {
 			t.Errorf("%s after %d attempts", r.State, r.Attempts)
@@ -190,6 +196,45 @@ func TestUnreadableCustomerIsItsOwn(t *testing.T) {
 		w.outcome(id, latch.GaveUp)
 		if w.told(latch.EventOutOfOrder) != 0 {
 			t.Error("one customer counts as an outage")
+		}
+	})
+}
+
+// TestProbeIsNotTheRecord: after an outage of readings, a customer that Stax Bill
+// cannot give does not keep them shut, although its request is the first.
+func TestProbeIsNotTheRecord(t *testing.T) {
+	inWorld(t, options{accounts: 100, customers: 60, set: seldom(t), daemon: true}, func(w *world) {
+		w.done()
+		end := w.fault(sandbox.FaultMatch{Service: "staxbill", Path: "/v1/customers"}, sandbox.FaultAction{Status: 503})
+		w.fault(sandbox.FaultMatch{Service: "staxbill", Path: "/v1/customers", Customer: w.box.CustomerID(1)}, sandbox.FaultAction{Status: 500})
+		w.arrive(1, 61)
+		good := w.arrive(5, 62)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(w.sync.Status().Outages) != 1 {
+			t.Error("the outage did not open the breaker")
+		}
+		end()
+		time.Sleep(6 * time.Minute)
+		synctest.Wait()
+		w.outcome(good, latch.Latched)
+	})
+}
+
+// TestManyUnreadable: bad records in a row, more than would open the breaker,
+// are told from an outage, and the one behind them gets its turn.
+func TestManyUnreadable(t *testing.T) {
+	inWorld(t, options{accounts: 100, customers: 60}, func(w *world) {
+		w.done()
+		for i := range 12 {
+			w.ask(4*i+1, 61+i, false)
+			w.fault(sandbox.FaultMatch{Service: "staxbill", Path: "/v1/customers", Customer: w.box.CustomerID(4*i + 1)}, sandbox.FaultAction{Status: 500})
+		}
+		good := w.ask(57, 75, false)
+		w.done()
+		w.outcome(good, latch.Latched)
+		if n := len(w.sync.Outages()); n != 0 {
+			t.Errorf("%d outages", n)
 		}
 	})
 }

@@ -89,8 +89,8 @@ func (r *run) customers(ctx context.Context, ids []latch.CustomerID) (customers 
 
 const (
 	readSet = 100 // customers that one call reads
-	// unreadMax is how many customers in a row may fail to be read one by one,
-	// before any succeeds, until Stax Bill is asked whether it is out of order.
+	// unreadMax is how many customers in a row may fail to be read one by one
+	// before another one is asked for, to tell bad records from an outage.
 	unreadMax = 3
 )
 
@@ -110,24 +110,38 @@ func (r *run) readCustomers(ctx context.Context, ids []latch.CustomerID) (map[la
 			maps.Copy(all, some)
 			continue
 		}
-		for _, id := range set {
-			reading, err := r.sb.Customer(ctx, id)
-			switch {
-			case err == nil:
-				all[id] = reading
-			case !mayBeOne(err):
-				return nil, nil, err
-			default:
-				if unread[id] = err; len(all) > 0 || len(unread) != min(unreadMax, len(ids)) {
-					continue
-				}
-				if !r.sb.Readable(ctx, id) {
-					return nil, nil, err
-				}
-			}
+		if err := r.readEach(ctx, set, err, all, unread); err != nil {
+			return nil, nil, err
+		}
+		if len(all) == 0 && len(unread) >= readSet {
+			return nil, nil, err // so many bad records are an outage after all
 		}
 	}
 	return all, unread, nil
+}
+
+// readEach reads the members of a set that could not be read together because of
+// cause. The error is why none of them is at fault.
+func (r *run) readEach(ctx context.Context, set []latch.CustomerID, cause error, all map[latch.CustomerID]latch.CustomerReading, unread map[latch.CustomerID]error) error {
+	failed := unreadMax // in a row
+	for _, id := range set {
+		if failed == unreadMax {
+			if failed = 0; !r.sb.Readable(ctx, id) {
+				return cause
+			}
+		}
+		reading, err := r.sb.Customer(ctx, id)
+		switch {
+		case err == nil:
+			all[id], failed = reading, 0
+		case !mayBeOne(err):
+			return err
+		default:
+			unread[id], cause = err, err
+			failed++
+		}
+	}
+	return nil
 }
 
 // mayBeOne reports whether one record may be what is wrong.
