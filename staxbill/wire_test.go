@@ -26,7 +26,7 @@ func TestWire(t *testing.T) {
 			tr := NewTransport(1)
 			tr.DialContext = (&net.Dialer{Resolver: &net.Resolver{PreferGo: true, Dial: noResolver}}).DialContext
 			return "https://stax.test", tr
-		}, "no name server", FateNotSent},
+		}, "name cannot be resolved", FateNotSent},
 		"another's certificate": {func(t *testing.T) (string, *http.Transport) {
 			s := httptest.NewUnstartedServer(http.NotFoundHandler())
 			s.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -40,14 +40,14 @@ func TestWire(t *testing.T) {
 				return dial(ctx, network, s.Listener.Addr().String())
 			}
 			return "https://stax.test", tr
-		}, "stax.test", FateNotSent},
+		}, "made for another name", FateNotSent},
 		"unknown CA": {func(t *testing.T) (string, *http.Transport) {
 			s := httptest.NewUnstartedServer(http.NotFoundHandler())
 			s.Config.ErrorLog = log.New(io.Discard, "", 0)
 			s.StartTLS()
 			t.Cleanup(s.Close)
 			return s.URL, NewTransport(1)
-		}, "unknown authority", FateNotSent},
+		}, "nobody that this machine trusts", FateNotSent},
 		"reset": {func(t *testing.T) (string, *http.Transport) {
 			return server(t, func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
@@ -58,7 +58,7 @@ func TestWire(t *testing.T) {
 				_ = conn.(*net.TCPConn).SetLinger(0) // so that closing it sends a reset
 				_ = conn.Close()
 			}), NewTransport(1)
-		}, "reset", FateUnknown},
+		}, "connection broke", FateUnknown},
 		"slow drip": {func(t *testing.T) (string, *http.Transport) {
 			return server(t, func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)

@@ -127,7 +127,7 @@ func handshake(err error) error { return &tls.CertificateVerificationError{Err: 
 
 var troubles = []trouble{
 	{name: "time-out", do: sandbox.FaultAction{Hold: "before"}, salesforce: "no answer in time", staxbill: "no answer in time"},
-	{name: "reset", do: sandbox.FaultAction{Cut: "before"}, salesforce: "connection broke", staxbill: "connection closed"},
+	{name: "reset", do: sandbox.FaultAction{Cut: "before"}, salesforce: "connection broke", staxbill: "connection broke"},
 	{name: "session expired", do: sandbox.FaultAction{ExpireSession: true}},
 	{name: "401", do: sandbox.FaultAction{Status: 401}, salesforce: "401", staxbill: "401"},
 	{name: "403 daily limit", do: sandbox.FaultAction{Body: sandbox.BodyDailyLimit}, salesforce: "TotalRequests Limit exceeded"},
@@ -143,14 +143,14 @@ var troubles = []trouble{
 	{name: "HTML with 200", do: sandbox.FaultAction{Status: 200, Body: sandbox.BodyHTML}, salesforce: "page", staxbill: "HTML page"},
 	{name: "HTML with 503", do: sandbox.FaultAction{Status: 503, Body: sandbox.BodyHTML}, salesforce: "503", staxbill: "503"},
 	{name: "HTML with 404", do: sandbox.FaultAction{Status: 404, Body: sandbox.BodyHTML}, salesforce: "404", staxbill: "HTML page"},
-	{name: "cut in the body", do: sandbox.FaultAction{Body: sandbox.BodyTruncated}, salesforce: "connection broke", staxbill: "connection closed"},
+	{name: "cut in the body", do: sandbox.FaultAction{Body: sandbox.BodyTruncated}, salesforce: "connection broke", staxbill: "connection broke"},
 	{name: "JSON that breaks off", do: sandbox.FaultAction{Body: sandbox.BodyMalformed}, salesforce: "answer", staxbill: "answered 200"},
 	{name: "wrong types", do: sandbox.FaultAction{Body: sandbox.BodyWrongTypes}, salesforce: "answer", staxbill: "answered 200"},
 	{name: "huge body", do: sandbox.FaultAction{Body: sandbox.BodyHuge}, salesforce: "answer", staxbill: "longer than"},
 	{name: "slow drip", do: sandbox.FaultAction{DripMs: 120_000}, salesforce: "no answer in time", staxbill: "no answer in time"},
-	{name: "no such name", wire: dialled(&net.DNSError{Err: "no such host", Name: "x.test", IsNotFound: true}), salesforce: "name cannot be resolved", staxbill: "no such host"},
-	{name: "unknown CA", wire: handshake(x509.UnknownAuthorityError{}), salesforce: "nobody that this machine trusts", staxbill: "unknown authority"},
-	{name: "another's certificate", wire: handshake(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "x.test"}), salesforce: "made for another name", staxbill: "x.test"},
+	{name: "no such name", wire: dialled(&net.DNSError{Err: "no such host", Name: "x.test", IsNotFound: true}), salesforce: "name cannot be resolved", staxbill: "name cannot be resolved"},
+	{name: "unknown CA", wire: handshake(x509.UnknownAuthorityError{}), salesforce: "nobody that this machine trusts", staxbill: "nobody that this machine trusts"},
+	{name: "another's certificate", wire: handshake(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "x.test"}), salesforce: "made for another name", staxbill: "made for another name"},
 	{name: "another org", salesforce: "another Salesforce than before"},
 }
 
