@@ -77,8 +77,12 @@ func TestWire(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url, transport := c.url(t)
+			timeout := time.Minute
+			if c.says == "no answer in time" {
+				timeout = 300 * time.Millisecond
+			}
 			defer transport.CloseIdleConnections()
-			client, _ := newClient(t, Options{BaseURL: url + "/v1", Transport: transport, CallTimeout: 300 * time.Millisecond})
+			client, _ := newClient(t, Options{BaseURL: url + "/v1", Transport: transport, CallTimeout: timeout})
 			_, err := client.Latch(t.Context(), 7, accountA, false)
 			e := asError(t, err)
 			if !e.Unreachable() || e.Fate != c.fate || !strings.Contains(e.Error(), c.says) || e.Hint() == "" {
