@@ -45,6 +45,7 @@ type inspector struct {
 	pages    uint64 // the high water mark
 	seen     []uint64
 	buf      [][]byte // one page buffer per depth
+	within   int      // how many buckets deep the walk is; 1 = the file's own
 }
 
 // inspect gives an *unsound when the file's structure is damaged. Records
@@ -184,6 +185,8 @@ func (w *inspector) read(id uint64, depth int) ([]byte, error) {
 }
 
 func (w *inspector) bucket(root uint64, depth int) error {
+	w.within++
+	defer func() { w.within-- }()
 	return w.tree(root, depth, nil, nil)
 }
 
@@ -259,6 +262,9 @@ func (w *inspector) leaf(page []byte, name string, depth int, low, high []byte) 
 			return unsoundf("record %d of %s is out of order", i, name)
 		}
 		last = k
+		if flags&leafBucket == 0 && w.within == 1 {
+			return unsoundf("record %d of %s is no bucket", i, name) // the file's own holds nothing else
+		}
 		if flags&leafBucket != 0 {
 			if err := w.sub(v, fmt.Sprintf("record %d of %s", i, name), depth); err != nil {
 				return err
@@ -283,6 +289,8 @@ func (w *inspector) sub(v []byte, name string, depth int) error {
 	if depth+1 >= maxDepth {
 		return unsoundf("%s lies more than %d levels deep", name, maxDepth)
 	}
+	w.within++
+	defer func() { w.within-- }()
 	return w.leaf(page, name, depth+1, nil, nil)
 }
 
