@@ -2,8 +2,11 @@ package selftest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 )
 
@@ -15,8 +18,8 @@ const (
 )
 
 // maxPassing is how many passings of one step in one process count as boundaries
-// of their own: before the first call is another moment than before the third.
-const maxPassing = 4
+// of their own: before the first call is another moment than before the second.
+const maxPassing = 2
 
 // boundary is a named step of one kind of process, at its n-th passing.
 type boundary struct {
@@ -60,21 +63,27 @@ func (l *boundaries) learn(kind, file string) {
 	}
 }
 
-// next gives the boundary of a kind that was tried least.
-func (l *boundaries) next(kind string) (boundary, bool) {
+// next deals out the boundary of a kind that was tried least, of those the one
+// that comes first in a process; at random it gives none. While some were never
+// tried it gives none more seldom.
+func (l *boundaries) next(kind string, random *rand.Rand) (boundary, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var best boundary
-	found := false
-	for _, b := range l.known[kind] {
-		if !found || l.tried[b] < l.tried[best] {
-			best, found = b, true
-		}
+	if len(l.known[kind]) == 0 {
+		return boundary{}, false
 	}
-	if found {
-		l.tried[best]++
+	best := slices.MinFunc(l.known[kind], func(a, b boundary) int {
+		return cmp.Or(cmp.Compare(l.tried[a], l.tried[b]), cmp.Compare(a.n, b.n))
+	})
+	odds := 2
+	if l.tried[best] == 0 {
+		odds = 4
 	}
-	return best, found
+	if random.IntN(odds) == 0 {
+		return boundary{}, false
+	}
+	l.tried[best]++
+	return best, true
 }
 
 func (l *boundaries) killedAt(b boundary) {
@@ -83,9 +92,10 @@ func (l *boundaries) killedAt(b boundary) {
 	l.dead[b]++
 }
 
-// died counts the boundaries at which a process was killed.
-func (l *boundaries) died() int {
+// died counts the boundaries at which a process was killed, of those that were
+// seen.
+func (l *boundaries) died() (died, seen int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.dead)
+	return len(l.dead), len(l.tried)
 }

@@ -203,8 +203,8 @@ func (e *estate) start(ctx context.Context, m mode, kind string, log io.Writer, 
 	if log != nil {
 		p.cmd.Stderr = log
 	}
-	if m == mayDie && e.random.IntN(2) == 0 {
-		if p.at, p.byStep = e.book.seen.next(kind); p.byStep {
+	if m == mayDie {
+		if p.at, p.byStep = e.book.seen.next(kind, e.random); p.byStep {
 			p.cmd.Env = append(append([]string{}, e.env...), p.at.variable())
 		}
 	}

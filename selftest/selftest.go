@@ -48,7 +48,8 @@ type Report struct {
 	Estates    int      `json:"estates"`
 	Kills      int      `json:"kills"`
 	AtBoundary int      `json:"killsAtBoundaries"`
-	Boundaries int      `json:"boundaries"` // different ones at which a process died
+	Boundaries int      `json:"boundaries"`     // different ones at which a process died
+	Seen       int      `json:"boundariesSeen"` // different ones that some process passed
 	Processes  int      `json:"processes"`
 	Requests   int      `json:"requests"` // accepted and judged
 	Effects    int      `json:"effects"`  // changes of a customer's account by latchd
@@ -150,7 +151,7 @@ func (b *book) judged(v verdict) {
 func (b *book) report() Report {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.rep.Boundaries = b.seen.died()
+	b.rep.Boundaries, b.rep.Seen = b.seen.died()
 	b.rep.Seconds = time.Since(b.began).Round(time.Millisecond).Seconds()
 	return b.rep
 }

@@ -101,8 +101,8 @@ func selftestBar(a *app, o selftest.Options) (progress func(selftest.Report), en
 
 func (a *app) printSelftest(r selftest.Report) {
 	w := a.out
-	fmt.Fprintf(w, "kills      %d, of them %d at %d write boundaries, the others at random; %d processes in %.0f s\n",
-		r.Kills, r.AtBoundary, r.Boundaries, r.Processes, r.Seconds)
+	fmt.Fprintf(w, "kills      %d, of them %d at %d of %d write boundaries, the others at random; %d processes in %.0f s\n",
+		r.Kills, r.AtBoundary, r.Boundaries, r.Seen, r.Processes, r.Seconds)
 	fmt.Fprintf(w, "requests   %d accepted, %d effects in Stax Bill\n", r.Requests, r.Effects)
 	fmt.Fprintf(w, "lost       %d\ndoubled    %d\nforbidden  %d\n", r.Lost, r.Doubled, r.Forbidden)
 	if r.Sound() {

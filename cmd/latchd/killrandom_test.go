@@ -36,8 +36,8 @@ func TestKilledAtRandom(t *testing.T) {
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}
-	t.Logf("seed %d: %d kills, %d at %d boundaries, %d processes, %d estates, %d requests, %d effects, in %.0f s",
-		seed, rep.Kills, rep.AtBoundary, rep.Boundaries, rep.Processes, rep.Estates, rep.Requests, rep.Effects, rep.Seconds)
+	t.Logf("seed %d: %d kills, %d at %d of %d boundaries, %d processes, %d estates, %d requests, %d effects, in %.0f s",
+		seed, rep.Kills, rep.AtBoundary, rep.Boundaries, rep.Seen, rep.Processes, rep.Estates, rep.Requests, rep.Effects, rep.Seconds)
 	if !rep.Sound() {
 		t.Errorf("seed %d: lost %d, doubled %d, forbidden %d; the states are in %s\n%s",
 			seed, rep.Lost, rep.Doubled, rep.Forbidden, rep.Kept, strings.Join(rep.Findings, "\n"))
