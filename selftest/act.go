@@ -13,30 +13,46 @@ import (
 	"latchd/state"
 )
 
-// act does one thing that operators, files, schedules or other people do, most
-// often to a process that may die in it.
+// acts are the things that operators, files, schedules or other people do, most
+// of them by a process that may die in it. The shares are of 100.
+var acts = []struct {
+	share int
+	kind  string // of the process that may die, "" = none
+	do    func(*estate, context.Context) error
+}{
+	{26, "import", (*estate).file},
+	{6, "add", (*estate).add},
+	{30, "once", (*estate).once},
+	{8, "daemon", (*estate).daemon},
+	{6, "approve", (*estate).approve},
+	{2, "reject", (*estate).reject},
+	{4, "cancel", (*estate).cancel},
+	{3, "dry-run", (*estate).dryRun},
+	{3, "backup", (*estate).backup},
+	{2, "restore", (*estate).restore},
+	{4, "", (*estate).drop},
+	{3, "", (*estate).age},
+	{3, "", (*estate).byHand},
+}
+
+// act does one of them: by its share, or, half of the time, one in whose process
+// there is a boundary at which none has died yet.
 func (e *estate) act(ctx context.Context) error {
 	pick := e.random.IntN(100)
-	for _, a := range []struct {
-		share int // of 100
-		do    func(context.Context) error
-	}{
-		{26, e.file},
-		{6, e.add},
-		{30, e.once},
-		{8, e.daemon},
-		{6, e.approve},
-		{2, e.reject},
-		{4, e.cancel},
-		{3, e.dryRun},
-		{3, e.backup},
-		{2, e.restore},
-		{4, e.drop},
-		{3, e.age},
-		{3, e.byHand},
-	} {
+	if e.random.IntN(2) == 0 {
+		var untried []int
+		for i, a := range acts {
+			if e.book.seen.untried(a.kind) {
+				untried = append(untried, i)
+			}
+		}
+		if len(untried) > 0 {
+			return acts[untried[e.random.IntN(len(untried))]].do(e, ctx)
+		}
+	}
+	for _, a := range acts {
 		if pick -= a.share; pick < 0 {
-			return a.do(ctx)
+			return a.do(e, ctx)
 		}
 	}
 	return errors.New("the shares of what is done are no 100")

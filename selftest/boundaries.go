@@ -86,6 +86,13 @@ func (l *boundaries) next(kind string, random *rand.Rand) (boundary, bool) {
 	return best, true
 }
 
+// untried reports whether a kind has a boundary at which nobody was to die yet.
+func (l *boundaries) untried(kind string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.known[kind], func(b boundary) bool { return l.tried[b] == 0 })
+}
+
 func (l *boundaries) killedAt(b boundary) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
