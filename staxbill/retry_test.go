@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,11 +20,9 @@ func eventField(event string) zapcore.Field { return zap.String("event", event) 
 
 // script answers call after call; the last one for ever.
 func script(answers ...http.HandlerFunc) roundTrip {
-	n := 0
+	var calls atomic.Int64
 	return inProcess(func(w http.ResponseWriter, r *http.Request) {
-		h := answers[min(n, len(answers)-1)]
-		n++
-		h(w, r)
+		answers[min(int(calls.Add(1)), len(answers))-1](w, r)
 	})
 }
 
