@@ -253,8 +253,8 @@ func (j *judge) applied(id latch.CustomerID, requests []latch.Request) {
 }
 
 // known gives the effects of latch calls on a customer but for those that latchd
-// cannot know of: the process died, or the answer was cut off, and before a
-// customer could be read somebody had latched it otherwise by hand. Its request
+// cannot know of: the process died before it had recorded the answer, or that was
+// cut off, and before the customer could be read somebody had latched it otherwise by hand. Its request
 // is then decided anew on what is there.
 func (j *judge) known(id latch.CustomerID, requests []latch.Request) (effects []sandbox.Effect) {
 	all := j.effects[id]
@@ -262,7 +262,7 @@ func (j *judge) known(id latch.CustomerID, requests []latch.Request) (effects []
 		if f.Cause != sandbox.CauseLatch {
 			continue
 		}
-		undone := i+1 < len(all) && all[i+1].Cause == sandbox.CauseHand && j.unanswered(j.call(id, f))
+		undone := i+1 < len(all) && all[i+1].Cause == sandbox.CauseHand && j.unrecorded(j.call(id, f))
 		open := func(r latch.Request) bool {
 			return r.Account == latch.ObservedAccountID(f.To) && r.AcceptedAt.Before(f.Time.Add(clockSlack)) && r.FinishedAt.After(all[i+1].Time.Add(-clockSlack))
 		}
@@ -315,20 +315,32 @@ func (j *judge) forced(id latch.CustomerID) {
 	}
 }
 
+// recordTime is how long a process may take to record the answer of a call.
+const recordTime = time.Second
+
 // unanswered reports whether nobody got the answer of a call: it was cut off, or
-// its process died before. The sandbox may come to a call after its process is
-// dead, so the call belongs to the last process that had begun by then.
+// its process died before.
 func (j *judge) unanswered(c sandbox.Call) bool {
-	if c.Status == 0 {
-		return true
-	}
-	var of life
+	of := j.maker(c)
+	return c.Status == 0 || of.killed && c.Answered.After(of.ended.Add(-clockSlack))
+}
+
+// unrecorded reports whether the process that made a call may have died before it
+// had recorded the answer.
+func (j *judge) unrecorded(c sandbox.Call) bool {
+	of := j.maker(c)
+	return c.Status == 0 || of.killed && c.Answered.Add(recordTime).After(of.ended)
+}
+
+// maker is the process that made a call. The sandbox may come to a call after its
+// process is dead, so it is the last one that had begun by then.
+func (j *judge) maker(c sandbox.Call) (of life) {
 	for _, l := range j.asked.lives {
 		if l.began.Before(c.Time) {
 			of = l
 		}
 	}
-	return of.killed && c.Answered.After(of.ended.Add(-clockSlack))
+	return of
 }
 
 // quiet: after a call that nobody answered no other account is sent for that
