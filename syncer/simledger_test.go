@@ -128,11 +128,15 @@ func (s *sim) handBetween(list []*effect, a, b *effect) bool {
 	return false
 }
 
+// recordTime is within what a daemon records an answer.
+const recordTime = 5 * time.Second
+
 // overtaken reports whether nobody could know of an effect: its call had no
-// answer, and somebody else changed the customer before its request ended.
+// answer, or the daemon died before it had recorded that, and somebody else
+// changed the customer before its request ended.
 func (s *sim) overtaken(list []*effect, i int) bool {
 	e := list[i]
-	if e.call.whole {
+	if e.call.whole && !s.wire.diedWithin(e.Time, e.call.ended.Add(recordTime)) {
 		return false
 	}
 	r := s.model.requests[e.call.intent.Request]
@@ -142,7 +146,7 @@ func (s *sim) overtaken(list []*effect, i int) bool {
 		}
 	}
 	// What it replaced may have been put there by hand after the reading.
-	return s.byHandAround(list, e)
+	return !e.call.whole && s.byHandAround(list, e)
 }
 
 // byHandAround reports whether somebody edited the customer between the reading
@@ -166,8 +170,10 @@ func (s *sim) explained(list []*effect, entry *latch.Entry) bool {
 				return true
 			}
 		}
-		// The request had a call, and somebody made the same change ahead of it.
-		if e.Cause == sandbox.CauseHand && e.to == entry.To && !e.Time.After(r.FinishedAt) && s.called(entry.Request, e.Time) {
+		// The request had a call, or only an intent when its daemon died, and
+		// somebody made the same change.
+		if e.Cause == sandbox.CauseHand && e.to == entry.To && !e.Time.After(r.FinishedAt) &&
+			(s.called(entry.Request, e.Time) || s.wire.diedWithin(r.AcceptedAt, e.Time)) {
 			return true
 		}
 	}

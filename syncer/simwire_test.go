@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ type simWire struct {
 	weather []weather
 	latches []*latchCall // as they came
 	served  map[latch.CustomerID][]*latchCall
+	deaths  []time.Time // when a daemon died
 }
 
 func newSimWire(s *sim) simWire {
@@ -252,9 +254,17 @@ func (w *simWire) latchEnded(c *wireCall, f *fault, res *http.Response, err erro
 func (w *simWire) died(at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.deaths = append(w.deaths, at)
 	for _, l := range w.latches {
 		if l.ended.IsZero() {
 			l.ended = at
 		}
 	}
+}
+
+// diedWithin reports whether a daemon died within a time.
+func (w *simWire) diedWithin(from, to time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.deaths, func(at time.Time) bool { return !at.Before(from) && !at.After(to) })
 }
