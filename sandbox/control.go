@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // controlRoot is where the sandbox itself is steered. These paths ask for no key.
@@ -52,6 +53,10 @@ func (s *Sandbox) control(w http.ResponseWriter, r *http.Request) {
 		s.ExpireSessions()
 	case "POST locators":
 		s.ExpireCursors()
+	case "PUT bulk":
+		err = s.controlBulk(w, r)
+	case "POST bulk-results":
+		s.ExpireBulkResults()
 	case "PUT jwt-key":
 		var body struct {
 			PublicKey string `json:"publicKey"`
@@ -189,6 +194,24 @@ func (s *Sandbox) controlLimits(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+func (s *Sandbox) controlBulk(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Polls     int    `json:"polls"`
+		Ms        int    `json:"ms"`
+		Fail      string `json:"fail"`
+		PageRows  int    `json:"pageRows"`
+		JobsSpent int    `json:"jobsSpent"`
+		StoredKB  int    `json:"storedKB"`
+	}
+	if err := read(w, r, &body); err != nil {
+		return err
+	}
+	if err := s.SetBulkPace(BulkPace{body.Polls, time.Duration(body.Ms) * time.Millisecond, body.Fail, body.PageRows}); err != nil {
+		return err
+	}
+	return s.SetBulkSpent(body.JobsSpent, body.StoredKB)
+}
+
 func (s *Sandbox) controlLedger(r *http.Request) any {
 	l := s.Ledger()
 	if id := number(r.URL.Query().Get("customer")); id != 0 {
@@ -227,6 +250,9 @@ func (s *Sandbox) Manual() string {
   PUT  %[2]svisibility                {"hiddenPercent":90} takes accounts out of the integration user's sight
   POST %[2]ssessions/expire           end every Salesforce session
   POST %[2]slocators/expire           make every open query locator stale
+  PUT  %[2]sbulk                      {"polls":2,"ms":0,"fail":"","pageRows":250000,"jobsSpent":0,"storedKB":0}: how
+                                      query jobs made from now on get on; limits are 10,000 jobs and 1 TB a day
+  POST %[2]sbulk-results/expire       take the results of complete query jobs away
   PUT  %[2]sjwt-key                   {"publicKey":"-----BEGIN PUBLIC KEY…"}: assertions must be signed for it
   GET  %[2]skeys
   PUT  %[2]skeys                      [{"name":"default","key":"…"}]
@@ -242,6 +268,7 @@ body (%s), effect, header, cut (before, after), dripMs, expireSession, rateLimit
 Variants, the first answer is the default:
 `, s.org.id, controlRoot, strings.Join(FaultBodies(), ", "), strings.Join([]string{
 		callToken, callQuery, callQueryAll, callQueryMore, callRetrieve, callRecord, callUpdated, callDeleted, callLimits, callComposite,
+		callBulkCreate, callBulkList, callBulkJob, callBulkAbort, callBulkDelete, callBulkResults, callBulkPages,
 		callLatch, callCustomer, callOverview, callCustomers, callEnableSynch, callDisableSynch, callResynch,
 	}, ", "))
 	for _, v := range Variants() {

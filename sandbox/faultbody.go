@@ -3,11 +3,11 @@ package sandbox
 import (
 	"bytes"
 	"compress/gzip"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 )
 
 // Bodies that a fault can answer with.
@@ -103,12 +103,16 @@ func (a *answer) withStatus(status int) *answer {
 
 // deliver writes the answer, in gzip where it was asked for.
 func deliver(w http.ResponseWriter, c *call, a *answer, do *FaultAction) {
-	body := a.body
 	for name, values := range a.header {
 		w.Header()[name] = values
 	}
+	if a.stream != nil {
+		deliverStream(w, c, a, do)
+		return
+	}
+	body := a.body
 	truncated := do != nil && do.Body == BodyTruncated
-	if !truncated && len(body) > 512 && strings.Contains(c.r.Header.Get("Accept-Encoding"), "gzip") {
+	if !truncated && len(body) > 512 && takesGzip(c) {
 		body = zip(body)
 		w.Header().Set("Content-Encoding", "gzip")
 	}
@@ -121,24 +125,10 @@ func deliver(w http.ResponseWriter, c *call, a *answer, do *FaultAction) {
 		flush(w)
 		panic(http.ErrAbortHandler)
 	}
-	if do == nil || do.DripMs == 0 {
-		_, _ = w.Write(body) // a caller that is gone needs no answer
-		return
-	}
-	for len(body) > 0 {
-		n := min(64, len(body))
-		if _, err := w.Write(body[:n]); err != nil {
-			return
-		}
-		flush(w)
-		body = body[n:]
-		select {
-		case <-time.After(time.Duration(do.DripMs) * time.Millisecond):
-		case <-c.r.Context().Done():
-			return
-		}
-	}
+	_, _ = slowly(w, c, do).Write(body) // a caller that is gone needs no answer
 }
+
+func takesGzip(c *call) bool { return strings.Contains(c.r.Header.Get("Accept-Encoding"), "gzip") }
 
 func flush(w http.ResponseWriter) {
 	if f, ok := w.(http.Flusher); ok {
@@ -146,12 +136,17 @@ func flush(w http.ResponseWriter) {
 	}
 }
 
-func zip(body []byte) []byte {
-	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+func newZip(w io.Writer) *gzip.Writer {
+	z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
 	if err != nil {
 		panic("sandbox: " + err.Error()) // the level is a constant
 	}
+	return z
+}
+
+func zip(body []byte) []byte {
+	var b bytes.Buffer
+	z := newZip(&b)
 	_, _ = z.Write(body) // a bytes.Buffer takes all
 	_ = z.Close()
 	return b.Bytes()

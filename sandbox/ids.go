@@ -11,18 +11,20 @@ const (
 // suffixOf computes the three characters that turn a 15-character id into the
 // case-safe 18-character one: each group of five characters gives a number whose
 // bit i says that character i is A–Z (help.salesforce.com, 000385203).
-func suffixOf(id15 string) string {
-	var suffix [3]byte
-	for group := range suffix {
+func suffixOf(id15 string) string { return string(appendSuffix(nil, id15)) }
+
+// appendSuffix appends the suffix of id15 to b, which may hold id15 itself.
+func appendSuffix[T string | []byte](b []byte, id15 T) []byte {
+	for group := range 3 {
 		bits := 0
 		for i := range 5 {
 			if c := id15[group*5+i]; c >= 'A' && c <= 'Z' {
 				bits |= 1 << i
 			}
 		}
-		suffix[group] = suffixAlphabet[bits]
+		b = append(b, suffixAlphabet[bits])
 	}
-	return string(suffix[:])
+	return b
 }
 
 // to18 gives the 18-character form of a well-formed record id of 15 or 18
@@ -46,12 +48,19 @@ func to18(id string) (string, bool) {
 
 // base62 writes n with the given number of digits, leading zeros included.
 func base62(n uint64, digits int) string {
-	out := make([]byte, digits)
-	for i := digits - 1; i >= 0; i-- {
-		out[i] = base62Digits[n%62]
+	return string(appendBase62(make([]byte, 0, digits), n, digits))
+}
+
+func appendBase62(b []byte, n uint64, digits int) []byte {
+	start := len(b)
+	for range digits {
+		b = append(b, '0')
+	}
+	for i := len(b) - 1; i >= start; i-- {
+		b[i] = base62Digits[n%62]
 		n /= 62
 	}
-	return string(out)
+	return b
 }
 
 // fromBase62 reads what base62 wrote.

@@ -53,6 +53,7 @@ type Sandbox struct {
 	customers  *customers
 	sessions   *sessions
 	cursors    *cursors
+	bulk       *bulk
 	allocation *allocation
 	keys       *keys
 	variants   *variants
@@ -82,12 +83,14 @@ func New(o Options) (*Sandbox, error) {
 		customers:  newCustomers(seed, o.Customers, o.Accounts),
 		sessions:   newSessions(),
 		cursors:    newCursors(seed),
+		bulk:       newBulk(),
 		allocation: newAllocation(),
 		keys:       newKeys(limits, APIKey{Name: "default", Key: seed.apiKey()}),
 		variants:   newVariants(),
 		faults:     newFaults(),
 		ledger:     newLedger(o.LedgerLimit),
 	}
+	s.accounts.ahead = s.advanceBulk
 	if o.JWTPublicKey != "" {
 		if err := s.RegisterJWTKey(o.JWTPublicKey); err != nil {
 			return nil, err

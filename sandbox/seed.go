@@ -19,6 +19,7 @@ const (
 	domainCustomer
 	domainSecret
 	domainOrder
+	domainLocator
 )
 
 const (
@@ -78,18 +79,30 @@ func (s seeding) hash(domain uint64, i int) uint64 {
 // Accounts come in pairs: 2m and 2m+1 have 15-character ids that differ only in
 // the case of the last letter. Ids whose last character is a digit never exist.
 func (s seeding) accountID(i int) string {
+	return string(s.appendAccountID(make([]byte, 0, 18), i))
+}
+
+// appendAccountID is accountID for those who write millions of them.
+func (s seeding) appendAccountID(b []byte, i int) []byte {
 	pair := i / 2
 	class, q := pair%instances, pair/instances
 	digit := 10 + q%lettersPerBlock
 	if i%2 == 1 {
 		digit += 26
 	}
-	return s.idFromNumber(class, uint64(q/lettersPerBlock)*62+uint64(digit))
+	return s.appendID(b, class, uint64(q/lettersPerBlock)*62+uint64(digit))
 }
 
 func (s seeding) idFromNumber(class int, offset uint64) string {
-	id15 := accountPrefix + s.codes[class] + base62(s.bases[class]+offset, 9)
-	return id15 + suffixOf(id15)
+	return string(s.appendID(make([]byte, 0, 18), class, offset))
+}
+
+func (s seeding) appendID(b []byte, class int, offset uint64) []byte {
+	start := len(b)
+	b = append(b, accountPrefix...)
+	b = append(b, s.codes[class]...)
+	b = appendBase62(b, s.bases[class]+offset, 9)
+	return appendSuffix(b, b[start:])
 }
 
 // accountIndex is the inverse of accountID, without a look at whether so many

@@ -38,11 +38,16 @@ type call struct {
 }
 
 // answer is what a call gets; it is whole before a byte is written, so that a
-// fault can still come between the effect and the answer.
+// fault can still come between the effect and the answer. Only the rows of a bulk
+// result are made while they are written: a stream stands in for the body.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
+
+	stream func(io.Writer) error
+	size   int  // bytes of the stream, about
+	zipped bool // in gzip whether or not that was asked for
 }
 
 func newAnswer(status int, contentType string, body []byte) *answer {

@@ -40,6 +40,7 @@ type accountState struct {
 type accounts struct {
 	seed   seeding
 	seeded int
+	ahead  func() // called before each change, without the lock
 
 	mu      sync.RWMutex
 	total   int // seeded and created ones
@@ -113,6 +114,7 @@ func (a *accounts) exists(id string) bool {
 
 // change applies edit to the account's state and remembers the new one.
 func (a *accounts) change(id string, now time.Time, edit func(st *accountState) error) error {
+	a.ahead()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.changeLocked(id, now, edit)
@@ -162,6 +164,7 @@ func (s *Sandbox) Accounts(from, limit int) []Account {
 // CreateAccount makes one more account and gives its id.
 func (s *Sandbox) CreateAccount(name string) string {
 	a := s.accounts
+	a.ahead()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	i := a.total
@@ -237,6 +240,7 @@ func (s *Sandbox) PurgeAccount(id string) error {
 // MasterRecordId names the survivor.
 func (s *Sandbox) MergeAccount(id, into string) error {
 	a, now := s.accounts, s.now()
+	a.ahead()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	survivor, st, ok := a.find(into)
@@ -267,6 +271,7 @@ func (s *Sandbox) HideAccounts(percent int) error {
 	if percent < 0 || percent > 100 {
 		return fmt.Errorf("sandbox: %d is no percentage of accounts to hide; give 0 to 100", percent)
 	}
+	s.accounts.ahead()
 	s.accounts.mu.Lock()
 	defer s.accounts.mu.Unlock()
 	s.accounts.hidden = percent

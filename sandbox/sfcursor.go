@@ -60,9 +60,9 @@ func (w walk) account(place, n int) int {
 	return at
 }
 
-// newCursor plans the query and counts its rows. The caller holds the accounts'
-// lock.
-func newCursor(a *accounts, query *checked, all bool) *cursor {
+// planCursor fixes what the query sees and the order in which it looks; rows are
+// neither sorted nor counted yet. The caller holds the accounts' lock.
+func planCursor(a *accounts, query *checked, all bool) *cursor {
 	cur := &cursor{
 		query: query, all: all, at: a.changes, n: a.total, hidden: a.hidden, positions: map[int]int{},
 		number: query.object.fields[fieldStaxBill].kind == typeNumber,
@@ -70,10 +70,22 @@ func newCursor(a *accounts, query *checked, all bool) *cursor {
 	byID := len(query.order) > 0 && query.order[0].field == fieldID
 	cur.walk = planWalk(a, query.where, byID)
 	cur.walk.desc = byID && query.order[0].desc
+	return cur
+}
 
-	if len(query.order) > 0 && (!byID || cur.walk.listed) {
+// arrange sorts the rows where the walk does not meet them in order already.
+func (cur *cursor) arrange(a *accounts) {
+	order := cur.query.order
+	if len(order) > 0 && (order[0].field != fieldID || cur.walk.listed) {
 		cur.sort(a)
 	}
+}
+
+// newCursor plans the query and counts its rows. The caller holds the accounts'
+// lock.
+func newCursor(a *accounts, query *checked, all bool) *cursor {
+	cur := planCursor(a, query, all)
+	cur.arrange(a)
 	if query.offset > 0 {
 		cur.skip(a, query.offset)
 	}
@@ -91,21 +103,30 @@ func newCursor(a *accounts, query *checked, all bool) *cursor {
 // it.
 func (cur *cursor) next(a *accounts, place int) (*accountRow, int, bool) {
 	r := &accountRow{a: a, number: cur.number}
+	place, ok := cur.fill(r, place)
+	if !ok {
+		return nil, place, false
+	}
+	return r, place, true
+}
+
+// fill is next into a row of the caller's, who may use it for many.
+func (cur *cursor) fill(r *accountRow, place int) (int, bool) {
 	for size := cur.walk.size(); place < size; place++ {
 		i := cur.walk.account(place, cur.n)
-		if i < 0 || !a.seed.visible(i, cur.hidden) {
+		if i < 0 || !r.a.seed.visible(i, cur.hidden) {
 			continue
 		}
-		st, ok := a.stateAt(i, cur.at)
+		st, ok := r.a.stateAt(i, cur.at)
 		if !ok || st.purged || st.deleted && !cur.all {
 			continue
 		}
 		r.i, r.st = i, st
 		if cur.query.where == nil || cur.query.where.holds(r) {
-			return r, place + 1, true
+			return place + 1, true
 		}
 	}
-	return nil, place, false
+	return place, false
 }
 
 // skip drops the rows before OFFSET, at most maxOffset of them.

@@ -81,13 +81,14 @@ func (a *allocation) header(h http.Header) {
 }
 
 // limits serves GET /limits.
-func (s *Sandbox) limits(*call) *answer {
+func (s *Sandbox) limits(c *call) *answer {
 	type limit struct{ Max, Remaining int }
 	max, used := s.allocation.left()
+	jobs, storageMB := s.bulk.left(c.at)
 	return jsonAnswer(http.StatusOK, map[string]limit{
 		"DailyApiRequests":                  {max, max - used},
-		"DailyBulkV2QueryJobs":              {10_000, 10_000},
-		"DailyBulkV2QueryFileStorageMB":     {976_562, 976_562},
+		"DailyBulkV2QueryJobs":              {bulkJobsPerDay, jobs},
+		"DailyBulkV2QueryFileStorageMB":     {bulkKBPerDay / 1024, storageMB},
 		"DailyBulkApiBatches":               {15_000, 15_000},
 		"DataStorageMB":                     {1_024, 900},
 		"FileStorageMB":                     {1_024, 1_024},

@@ -9,22 +9,29 @@ import (
 
 // Names of the Salesforce calls, for faults and the ledger.
 const (
-	callToken     = "token"
-	callUserinfo  = "userinfo"
-	callIdentity  = "identity"
-	callVersions  = "versions"
-	callResources = "resources"
-	callQuery     = "query"
-	callQueryAll  = "queryAll"
-	callQueryMore = "queryMore"
-	callRetrieve  = "retrieve"
-	callRecord    = "record"
-	callUpdated   = "updated"
-	callDeleted   = "deleted"
-	callDescribe  = "describe"
-	callLimits    = "limits"
-	callComposite = "composite"
-	callOther     = "other"
+	callToken       = "token"
+	callUserinfo    = "userinfo"
+	callIdentity    = "identity"
+	callVersions    = "versions"
+	callResources   = "resources"
+	callQuery       = "query"
+	callQueryAll    = "queryAll"
+	callQueryMore   = "queryMore"
+	callRetrieve    = "retrieve"
+	callRecord      = "record"
+	callUpdated     = "updated"
+	callDeleted     = "deleted"
+	callDescribe    = "describe"
+	callLimits      = "limits"
+	callComposite   = "composite"
+	callBulkCreate  = "bulkCreate"
+	callBulkList    = "bulkList"
+	callBulkJob     = "bulkJob"
+	callBulkAbort   = "bulkAbort"
+	callBulkDelete  = "bulkDelete"
+	callBulkResults = "bulkResults"
+	callBulkPages   = "bulkPages"
+	callOther       = "other"
 )
 
 const (
@@ -62,13 +69,18 @@ func (s *Sandbox) routeSalesforce(c *call) {
 	}
 }
 
-// routeData finds the resource under /services/data/. Bulk API 2.0 (jobs/query)
-// would be one more case here.
+// routeData finds the resource under /services/data/.
 func (s *Sandbox) routeData(c *call, path string) {
 	version, resource, _ := strings.Cut(path, "/")
 	number, err := strconv.ParseFloat(strings.TrimPrefix(version, "v"), 64)
 	if err != nil || !strings.HasPrefix(version, "v") || !strings.HasSuffix(version, ".0") || number > newestVersion {
 		c.serve = func(*call) *answer { return sfNotFound() }
+		return
+	}
+	if number < oldestVersion && strings.HasPrefix(resource, "jobs/") {
+		c.serve = func(*call) *answer {
+			return sfError(http.StatusBadRequest, "InvalidVersion", "Unsupported API version "+version)
+		}
 		return
 	}
 	if number < oldestVersion {
@@ -89,6 +101,8 @@ func (s *Sandbox) routeData(c *call, path string) {
 		c.name, serve = callQueryAll, s.query
 	case (first == "query" || first == "queryAll") && rest != "":
 		c.name, serve = callQueryMore, func(c *call) *answer { return s.queryMore(c, rest) }
+	case resource == "jobs/query" || strings.HasPrefix(resource, "jobs/query/"):
+		method, serve = s.routeBulk(c, number, strings.TrimPrefix(resource[len("jobs/query"):], "/"))
 	case resource == "composite":
 		c.name, method, serve = callComposite, http.MethodPost, s.composite
 	case resource == "composite/sobjects/Account":
@@ -177,6 +191,7 @@ func (s *Sandbox) resources(c *call) *answer {
 	return jsonAnswer(http.StatusOK, map[string]string{
 		"composite": root + "/composite",
 		"identity":  baseURL(c.r) + "/id/" + s.org.id + "/" + s.org.userID,
+		"jobs":      root + "/jobs",
 		"limits":    root + "/limits",
 		"query":     root + "/query",
 		"queryAll":  root + "/queryAll",

@@ -37,6 +37,15 @@ const (
 	VariantUndeleteStamp     = "salesforce.undelete-stamp"
 	VariantPasswordFlow      = "salesforce.password-flow"
 	VariantRequestField      = "salesforce.request-field"
+	VariantBulkHeader        = "salesforce.bulk-header"
+	VariantBulkEmpty         = "salesforce.bulk-empty"
+	VariantBulkQuotes        = "salesforce.bulk-quotes"
+	VariantBulkGzip          = "salesforce.bulk-gzip"
+	VariantBulkNext          = "salesforce.bulk-next-link"
+	VariantBulkAPIVersion    = "salesforce.bulk-api-version"
+	VariantBulkErrorMessage  = "salesforce.bulk-error-message"
+	VariantBulkEarly         = "salesforce.bulk-early-results"
+	VariantBulkGone          = "salesforce.bulk-gone-results"
 )
 
 // Variant is one open question of the documentation and the answers to choose from.
@@ -78,6 +87,15 @@ func Variants() []Variant {
 		{VariantUndeleteStamp, []string{"moves", "stays"}, "whether undelete changes SystemModstamp is not documented"},
 		{VariantPasswordFlow, []string{"blocked", "allowed"}, "OAuth username-password is blocked by default in orgs made since Summer '23"},
 		{VariantRequestField, []string{"text", "number"}, "Stax_Bill_Customer__c may be made as Text (\"1000001\") or Number (1000001.0)"},
+		{VariantBulkHeader, []string{"every", "first"}, "samples of Bulk API 2.0 repeat the CSV header on every page of a result; one client in the field says that only the first page has it"},
+		{VariantBulkEmpty, []string{"header", "empty", "204"}, "the body of a result without rows is not shown"},
+		{VariantBulkQuotes, []string{"all", "needed"}, "samples of results show every value in quotes; that those without need have them is not promised"},
+		{VariantBulkGzip, []string{"asked", "always"}, "results are said to be compressed always, and to be so with Accept-Encoding: gzip"},
+		{VariantBulkNext, []string{"nextRecordsUrl", "nextRecordUrl"}, "query_get_parallel_job_results: the sample has nextRecordsUrl, the table nextRecordUrl"},
+		{VariantBulkAPIVersion, []string{"number", "string"}, "samples of a job have apiVersion 58.0, the table says string"},
+		{VariantBulkErrorMessage, []string{"present", "absent"}, "clients in the field read errorMessage of a failed query job; query_get_one_job does not have it"},
+		{VariantBulkEarly, []string{"400", "204"}, "the answer to results of a job that is not complete is not documented; old editions say 204"},
+		{VariantBulkGone, []string{"404", "400"}, "results are kept seven days; the answer afterwards is not documented"},
 	}
 }
 
