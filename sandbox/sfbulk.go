@@ -29,8 +29,8 @@ const (
 	bulkPagesVersion  = 58    // resultPages
 	bulkListPage      = 1_000 // jobs on a page of the list
 	bulkResultLife    = 7 * 24 * time.Hour
-	maxBulkJobs       = 20_000 // jobs remembered, finished and others; the oldest is forgotten first
-	maxBulkPage       = 50_000_000
+	maxBulkJobs       = 20_000     // jobs remembered, finished and others; the oldest is forgotten first
+	maxBulkPage       = 50_000_000 // rows
 )
 
 // BulkPace is how query jobs get on that are made from now on. A job is complete
@@ -171,7 +171,7 @@ func (s *Sandbox) routeBulk(c *call, number float64, rest string) (string, func(
 		c.name = callBulkDelete
 		return http.MethodDelete, s.withJob(id, s.bulkDelete)
 	case part == "":
-		return get, s.withJob(id, s.bulkShow)
+		return get, s.bulkShow(id)
 	case part == "results":
 		c.name = callBulkResults
 		return get, s.bulkResults(id, s.bulkPage)
@@ -183,7 +183,8 @@ func (s *Sandbox) routeBulk(c *call, number float64, rest string) (string, func(
 	return c.r.Method, func(*call) *answer { return sfNotFound() }
 }
 
-// withJob runs serve on a job that is up to date, under bulk.mu.
+// withJob runs serve on a job that is up to date, under bulk.mu. The only answer
+// of its own is that there is no such job.
 func (s *Sandbox) withJob(id string, serve func(*call, *bulkJob) *answer) func(*call) *answer {
 	return func(c *call) *answer {
 		s.bulk.mu.Lock()
@@ -226,21 +227,34 @@ func (s *Sandbox) bulkCreate(c *call) *answer {
 	return jsonAnswer(http.StatusOK, info)
 }
 
-// bulkShow serves GET of one job; this is what counts as a poll.
-func (s *Sandbox) bulkShow(c *call, j *bulkJob) *answer {
-	j.polls++
-	s.advance(j, c.at)
-	info := s.bulkInfo(j)
-	info.formatOf(j)
-	info.JobType, info.bulkProgress = "V2Query", &bulkProgress{PKChunking: true}
-	if j.state == bulkComplete {
-		info.Records = j.result.rows()
-		info.Millis = j.moved.Sub(j.created).Milliseconds()
+// bulkShow serves GET of one job; this is what counts as a poll. Rows are counted
+// without the lock, as the first count walks all accounts.
+func (s *Sandbox) bulkShow(id string) func(*call) *answer {
+	return func(c *call) *answer {
+		var info bulkInfo
+		var result *bulkResult
+		missing := s.withJob(id, func(c *call, j *bulkJob) *answer {
+			j.polls++
+			s.advance(j, c.at)
+			info, result = s.bulkInfo(j), j.result
+			info.formatOf(j)
+			info.JobType, info.bulkProgress = "V2Query", &bulkProgress{PKChunking: true}
+			if j.state == bulkComplete {
+				info.Millis = j.moved.Sub(j.created).Milliseconds()
+			}
+			if j.state == bulkFailed && s.variants.get(VariantBulkErrorMessage) == "present" {
+				info.ErrorMessage = j.pace.Fail
+			}
+			return nil
+		})(c)
+		if missing != nil {
+			return missing
+		}
+		if result != nil {
+			info.Records = result.rows()
+		}
+		return jsonAnswer(http.StatusOK, info)
 	}
-	if j.state == bulkFailed && s.variants.get(VariantBulkErrorMessage) == "present" {
-		info.ErrorMessage = j.pace.Fail
-	}
-	return jsonAnswer(http.StatusOK, info)
 }
 
 // bulkAbort serves PATCH {"state":"Aborted"} (query_abort_job).

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -71,7 +72,7 @@ func TestBulkCreate(t *testing.T) {
 // What the Bulk API does not take is 400 at the creation; ORDER BY and LIMIT are
 // taken (Bulk API 2.0, queries).
 func TestBulkRefusedQueries(t *testing.T) {
-	w := newWorld(t, Options{Accounts: 3})
+	w := newWorld(t, Options{Accounts: 40})
 	for body, code := range map[string]string{
 		`{"operation":"query","query":"SELECT Name FROM Account GROUP BY Name"}`:                 "API_ERROR",
 		`{"operation":"query","query":"SELECT Id FROM Account OFFSET 1"}`:                        "API_ERROR",
@@ -97,8 +98,12 @@ func TestBulkRefusedQueries(t *testing.T) {
 		}
 	}
 	must(t, w.SetBulkPace(BulkPace{}))
-	id := w.runJob("query", "SELECT Id FROM Account ORDER BY Name DESC LIMIT 2")
-	equal(t, "records", w.job(id)["numberRecordsProcessed"], any(json.Number("2")))
+	const soql = "SELECT Id FROM Account ORDER BY Name DESC LIMIT 12"
+	id := w.runJob("query", soql)
+	equal(t, "records", w.job(id)["numberRecordsProcessed"], any(json.Number("12")))
+	if got, want := w.download(id, 5), w.soql("query", soql).column("Id"); !slices.Equal(got, want) {
+		t.Errorf("ORDER BY gives %v, want %v", got, want)
+	}
 }
 
 // UploadComplete, InProgress, JobComplete by looks (query_get_one_job).
@@ -119,20 +124,29 @@ func TestBulkStatesByPolls(t *testing.T) {
 	}
 }
 
-// … and by the clock, which also ends a job at which nobody looks.
+// … and by the clock, which also ends a job at which nobody looks: what changes
+// after it was due is not in its result.
 func TestBulkStatesByTime(t *testing.T) {
-	w := newWorld(t, Options{Accounts: 5})
-	must(t, w.SetBulkPace(BulkPace{Duration: time.Minute}))
-	id := w.makeJob("query", "SELECT Id FROM Account")
-	equal(t, "state", w.jobState(id), bulkUploaded)
-	w.pass(30 * time.Second)
-	equal(t, "state", w.jobState(id), bulkInProgress)
-	w.pass(30 * time.Second)
-	must(t, w.DeleteAccount(w.AccountID(0)))
-	job := w.job(id)
-	equal(t, "state", job["state"], any(bulkComplete))
-	equal(t, "records of when it was due", job["numberRecordsProcessed"], any(json.Number("5")))
-	equal(t, "totalProcessingTime", job["totalProcessingTime"], any(json.Number("60000")))
+	for name, change := range map[string]func(w *world) error{
+		"delete": func(w *world) error { return w.DeleteAccount(w.AccountID(0)) },
+		"merge":  func(w *world) error { return w.MergeAccount(w.AccountID(0), w.AccountID(1)) },
+		"hide":   func(w *world) error { return w.HideAccounts(100) },
+		"create": func(w *world) error { w.CreateAccount("Late"); return nil },
+	} {
+		w := newWorld(t, Options{Accounts: 5})
+		must(t, w.SetBulkPace(BulkPace{Duration: time.Minute}))
+		id := w.makeJob("query", "SELECT Id FROM Account")
+		equal(t, "state", w.jobState(id), bulkUploaded)
+		w.pass(30 * time.Second)
+		equal(t, "state", w.jobState(id), bulkInProgress)
+		w.pass(30 * time.Second)
+		must(t, change(w))
+		w.pass(time.Second)
+		job := w.job(id)
+		equal(t, "state", job["state"], any(bulkComplete))
+		equal(t, "records ahead of "+name, job["numberRecordsProcessed"], any(json.Number("5")))
+		equal(t, "totalProcessingTime", job["totalProcessingTime"], any(json.Number("60000")))
+	}
 }
 
 // A failed job says why in errorMessage, which is a variant.

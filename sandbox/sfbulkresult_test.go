@@ -305,6 +305,24 @@ func TestBulkFaults(t *testing.T) {
 	equal(t, "calls of create", counts["salesforce/bulkCreate"], 2)
 }
 
+// One retrieved file has at most 1 GB, whatever is asked for.
+func TestBulkFileSize(t *testing.T) {
+	w := newWorld(t, Options{})
+	query, problem := w.bulkQuery("SELECT Id, Name, CreatedDate FROM Account")
+	if problem != nil {
+		t.Fatal(problem)
+	}
+	format, _ := csvFormatNamed("", "")
+	out := &csvWriter{format, query.object, query.fields, true}
+	for asked, rows := range map[int]int{maxBulkPage: bulkFileBytes / out.rowBytes(), 1_000: 1_000} {
+		equal(t, "rows", (&bulkJob{pace: BulkPace{PageRows: asked}}).pageRows(out), rows)
+	}
+	row := out.row(nil, &accountRow{a: w.accounts})
+	if n := out.rowBytes(); n < len(row) || n > 2*len(row) {
+		t.Errorf("a row of %d bytes counts as %d", len(row), n)
+	}
+}
+
 // The control paths do what the methods do.
 func TestBulkControl(t *testing.T) {
 	w := newWorld(t, Options{Accounts: 5})
