@@ -251,7 +251,8 @@ func (s *Sandbox) Manual() string {
   POST %[2]ssessions/expire           end every Salesforce session
   POST %[2]slocators/expire           make every open query locator stale
   PUT  %[2]sbulk                      {"polls":2,"ms":0,"fail":"","pageRows":250000,"jobsSpent":0,"storedKB":0}: how
-                                      query jobs made from now on get on; limits are 10,000 jobs and 1 TB a day
+                                      query jobs made from now on get on, without polls and ms at once; fail is the
+                                      errorMessage of those that are to fail; 10,000 jobs and 1 TB are a day's limits
   POST %[2]sbulk-results/expire       take the results of complete query jobs away
   PUT  %[2]sjwt-key                   {"publicKey":"-----BEGIN PUBLIC KEY…"}: assertions must be signed for it
   GET  %[2]skeys
