@@ -73,15 +73,17 @@ func (w *world) cell(tr trouble, p phase, code string) {
 
 	remove := w.strike(tr, p)
 	rep := w.run()
+	effects := 0 // before what was held back is let go, and lands
+	for i := range ids {
+		effects += w.effects(4*i + 1)
+	}
 	remove()
 
 	if rep.Run.Result != want.result {
 		t.Errorf("the run ended as %s, want %s: %s", rep.Run.Result, want.result, rep.Run.Error)
 	}
 	w.errorNames(rep, tr, p)
-	effects := 0
-	for i, id := range ids {
-		effects += w.effects(4*i + 1)
+	for _, id := range ids {
 		r := w.request(id)
 		if r.Attempts != 0 || r.Outcome != want.outcome {
 			t.Errorf("customer %d: %s %s after %d attempts: %s", r.Customer, r.State, r.Outcome, r.Attempts, r.Detail)
