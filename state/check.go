@@ -162,41 +162,6 @@ func (k *checker) mappings() error {
 	return k.expect(rows == stage.Rows, "%d rows of a survey are staged, and the counter says %d.", rows, stage.Rows)
 }
 
-func (k *checker) accounts() error {
-	current, _ := k.generations()
-	n := 0
-	err := k.each(current, func(key, _ []byte) error {
-		n++
-		if len(key) != packedLen {
-			return k.say("The account index has a key of %d bytes.", len(key))
-		}
-		return k.expect(k.b(bGone).Get(key) == nil, "An account is in the index and remembered as gone.")
-	})
-	if err != nil {
-		return err
-	}
-	info, err := k.indexInfo()
-	if err != nil {
-		return err
-	}
-	if err := k.expect(info.Count == n, "%d accounts are in the index, and the counter says %d.", n, info.Count); err != nil {
-		return err
-	}
-	gone := 0
-	err = k.each(bGone, func(key, v []byte) error {
-		gone++
-		var g goneRecord
-		if err := decode(bGone, key, v, &g); err != nil {
-			return k.say("%v", err)
-		}
-		return k.expect(k.has(bGoneAt, join(timeKey(g.At), key)), "A deleted account is not listed by time.")
-	})
-	if err != nil {
-		return err
-	}
-	return k.expect(k.b(bGoneAt).Stats().KeyN == gone, "%d accounts are gone, and another number is listed by time.", gone)
-}
-
 func (k *checker) histories() error {
 	entries, accounts := 0, 0
 	err := k.each(bHistory, func(key, v []byte) error {

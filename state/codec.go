@@ -19,9 +19,11 @@ import (
 // tx is a transaction in the words of the records.
 type tx struct {
 	*bolt.Tx
-	ctx  context.Context
-	n    int
-	info *IndexInfo // of reading transactions, once it was looked up
+	ctx context.Context
+	n   int
+	// Of reading transactions, once they were looked up:
+	info  *IndexInfo
+	pages idPages // the generation in force
 
 	// What an operation changes is carried out once at its end (flush):
 	counts  map[string]int                // counters, by name

@@ -23,34 +23,34 @@ var (
 	bFinished  = []byte("finished")   // index: time, request id → nothing
 	bIdentity  = []byte("identities") // identity → request id
 	bIdentOf   = []byte("identities-of")
-	bReady     = []byte("ready")      // index: class, request id → customer; heads that may be planned
-	bDue       = []byte("due")        // index: time, request id → class, customer; heads that wait for a time
-	bPromoted  = []byte("promoted")   // index: those keys of ready whose time has come → nothing
-	bHeads     = []byte("heads")      // index: customer → which of ready and due, and the key there
-	bHolds     = []byte("holds")      // request id → hold
-	bIntents   = []byte("intents")    // request id → intent, and an earlier unanswered one
-	bIntentOf  = []byte("intent-of")  // index: customer → request id
-	bQuiet     = []byte("quiet")      // customer → quiet time
-	bMapping   = []byte("mapping")    // customer → mapping
-	bHolders   = []byte("holders")    // index: account, customer → nothing
-	bSurvey    = []byte("survey")     // customer → staged row
-	bAccounts0 = []byte("accounts-0") // packed account id → nothing
-	bAccounts1 = []byte("accounts-1") // the other generation
-	bGone      = []byte("gone")       // packed account id → what became of it
-	bGoneAt    = []byte("gone-at")    // index: time, packed account id → nothing
-	bRuns      = []byte("runs")       // run id → run
-	bOpenRuns  = []byte("open-runs")  // index: run id → nothing, of runs without an end
-	bPlans     = []byte("plans")      // digest → held steps
-	bPlansAt   = []byte("plans-at")   // index: time, digest → nothing
-	bRefusals  = []byte("refusals")   // digest → refusal
-	bHistory   = []byte("history")    // entry id → entry
+	bReady     = []byte("ready")     // index: class, request id → customer; heads that may be planned
+	bDue       = []byte("due")       // index: time, request id → class, customer; heads that wait for a time
+	bPromoted  = []byte("promoted")  // index: those keys of ready whose time has come → nothing
+	bHeads     = []byte("heads")     // index: customer → which of ready and due, and the key there
+	bHolds     = []byte("holds")     // request id → hold
+	bIntents   = []byte("intents")   // request id → intent, and an earlier unanswered one
+	bIntentOf  = []byte("intent-of") // index: customer → request id
+	bQuiet     = []byte("quiet")     // customer → quiet time
+	bMapping   = []byte("mapping")   // customer → mapping
+	bHolders   = []byte("holders")   // index: account, customer → nothing
+	bSurvey    = []byte("survey")    // customer → staged row
+	bIndex0    = []byte("index-0")   // pages of packed account ids
+	bIndex1    = []byte("index-1")   // the other generation
+	bGone      = []byte("gone")      // packed account id → what became of it
+	bGoneAt    = []byte("gone-at")   // index: time, packed account id → nothing
+	bRuns      = []byte("runs")      // run id → run
+	bOpenRuns  = []byte("open-runs") // index: run id → nothing, of runs without an end
+	bPlans     = []byte("plans")     // digest → held steps
+	bPlansAt   = []byte("plans-at")  // index: time, digest → nothing
+	bRefusals  = []byte("refusals")  // digest → refusal
+	bHistory   = []byte("history")   // entry id → entry
 	bHistoryC  = []byte("history-customers")
 	bHistoryA  = []byte("history-accounts")
 	bEffects   = []byte("effects") // time, request id → what the guard counts
 
 	allBuckets = [][]byte{
 		bMeta, bNotes, bRequests, bCustomers, bOpen, bStates, bFinished, bIdentity, bIdentOf, bReady, bDue, bPromoted,
-		bHeads, bHolds, bIntents, bIntentOf, bQuiet, bMapping, bHolders, bSurvey, bAccounts0, bAccounts1,
+		bHeads, bHolds, bIntents, bIntentOf, bQuiet, bMapping, bHolders, bSurvey, bIndex0, bIndex1,
 		bGone, bGoneAt, bRuns, bOpenRuns, bPlans, bPlansAt, bRefusals, bHistory, bHistoryC, bHistoryA, bEffects,
 	}
 )

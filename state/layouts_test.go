@@ -48,11 +48,36 @@ var layouts = []layout{
 		},
 	},
 	blocks("pages-110", 110),    // three to a bbolt page of 4 KiB
-	blocks("pages-451", 451),    // two to 8 KiB
+	paged,                       // two to 8 KiB
 	blocks("pages-906", 906),    // two to 16 KiB
 	blocks("segments", 7_280),   // two to 128 KiB, changed in place
 	overlaid("pages-451+", 451), // what was changed since lies in a bucket of its own
 	overlaid("segments+", 7_280),
+}
+
+// paged is what the Store does.
+var paged = layout{
+	name: "pages-451",
+	write: func(b *bolt.Bucket, keys []byte) error {
+		edit := idPages{b}.edit()
+		for ; len(keys) > 0; keys = keys[packedLen:] {
+			if _, err := edit.set(keys[:packedLen:packedLen], true); err != nil {
+				return err
+			}
+		}
+		return edit.flush()
+	},
+	has: func(b *bolt.Bucket, key []byte) bool {
+		found, err := idPages{b}.has(key)
+		return found && err == nil
+	},
+	change: func(b *bolt.Bucket, key []byte, in bool) error {
+		edit := idPages{b}.edit()
+		if _, err := edit.set(key, in); err != nil {
+			return err
+		}
+		return edit.flush()
+	},
 }
 
 // blocks keeps n ids to a value, under the last of them, and changes them there.
@@ -73,12 +98,12 @@ func blocks(name string, n int) layout {
 		},
 		has: func(b *bolt.Bucket, key []byte) bool {
 			_, v := at(b, key)
-			_, found := findIn(v, key)
+			_, found := findID(v, key)
 			return found
 		},
 		change: func(b *bolt.Bucket, key []byte, in bool) error {
 			k, v := at(b, key)
-			i, found := findIn(v, key)
+			i, found := findID(v, key)
 			if k == nil || found == in {
 				return nil
 			}
@@ -124,23 +149,6 @@ func overlaid(name string, n int) layout {
 		return write(b, keys)
 	}
 	return l
-}
-
-// findIn is where a key is among packed ids, or would be.
-func findIn(ids, key []byte) (int, bool) {
-	low, high := 0, len(ids)/packedLen
-	for low < high {
-		mid := int(uint(low+high) >> 1)
-		switch c := bytes.Compare(ids[mid*packedLen:mid*packedLen+packedLen], key); {
-		case c == 0:
-			return mid, true
-		case c < 0:
-			low = mid + 1
-		default:
-			high = mid
-		}
-	}
-	return low, false
 }
 
 // orgKeys makes n packed ids in order; the id behind each is nobody's.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -51,14 +52,13 @@ func (s *Store) StagePull(ctx context.Context, ids []latch.AccountID) error {
 		}
 		err = s.update(ctx, stepStagePull, func(t *tx) error {
 			_, other := t.generations()
-			b := t.b(other)
-			b.FillPercent = 0.9 // they come sorted, or nearly so
+			edit := idPages{t.b(other)}.edit()
 			for i := range keys {
-				if err := b.Put(keys[i][:], none); err != nil {
+				if _, err := edit.set(keys[i][:], true); err != nil {
 					return err
 				}
 			}
-			return nil
+			return edit.flush()
 		})
 		if err != nil {
 			return err
@@ -93,7 +93,7 @@ func (s *Store) CommitPull(ctx context.Context, c PullCommit) (PullResult, error
 		if !ok {
 			return PullResult{}, fmt.Errorf("commit a pull: %q is no Account id", g.Account)
 		}
-		gone[key] = g
+		gone[key] = g // in the order given, the later one counts
 	}
 	res, approved, err := s.judgePull(ctx, c, gone)
 	if err != nil || res.Refused != nil && !approved {
@@ -128,7 +128,7 @@ func (s *Store) judgePull(ctx context.Context, c PullCommit, gone map[[packedLen
 			_, traced := gone[[packedLen]byte(key)]
 			return inOld && !inNew && !traced
 		}
-		err := t.both(t.b(current), t.b(other), func(key []byte, inOld, inNew bool) {
+		err := t.both(current, other, func(key []byte, inOld, inNew bool) {
 			g, traced := gone[[packedLen]byte(key)]
 			if inOld {
 				had++
@@ -158,7 +158,7 @@ func (s *Store) judgePull(ctx context.Context, c PullCommit, gone map[[packedLen
 		// millions of them: they come in the order that it sorts them into.
 		h := sha256.New()
 		fmt.Fprintln(h, refusal.Kind)
-		err = t.both(t.b(current), t.b(other), func(key []byte, inOld, inNew bool) {
+		err = t.both(current, other, func(key []byte, inOld, inNew bool) {
 			if !isLost(key, inOld, inNew) {
 				return
 			}
@@ -182,11 +182,15 @@ func (s *Store) judgePull(ctx context.Context, c PullCommit, gone map[[packedLen
 // flip puts the staged generation in force.
 func (t *tx) flip(c PullCommit, gone map[[packedLen]byte]latch.AccountChange, size int) error {
 	_, fresh := t.generations()
-	b := t.b(fresh)
+	pages := idPages{t.b(fresh)}
 	var back [][]byte
 	cur := t.b(bGone).Cursor()
 	for k, _ := cur.First(); k != nil; k, _ = cur.Next() {
-		if b.Get(k) != nil {
+		is, err := pages.has(k)
+		if err != nil {
+			return err
+		}
+		if is {
 			back = append(back, slices.Clone(k))
 		}
 	}
@@ -195,20 +199,20 @@ func (t *tx) flip(c PullCommit, gone map[[packedLen]byte]latch.AccountChange, si
 			return err
 		}
 	}
-	for _, g := range c.Gone { // in the order given, the later one counts
-		key, err := packed(g.Account)
-		if err != nil {
+	edit := pages.edit()
+	for _, key := range slices.SortedFunc(maps.Keys(gone), comparePacked) {
+		if _, err := edit.set(key[:], false); err != nil {
 			return err
 		}
-		if err := b.Delete(key); err != nil {
-			return err
-		}
-		if err := t.remember(key, gone[[packedLen]byte(key)], c.Now); err != nil {
+		if err := t.remember(key[:], gone[key], c.Now); err != nil {
 			return err
 		}
 	}
+	if err := edit.flush(); err != nil {
+		return err
+	}
 	generation := byte(0)
-	if string(fresh) == string(bAccounts1) {
+	if string(fresh) == string(bIndex1) {
 		generation = 1
 	}
 	if err := t.b(bMeta).Put(mGeneration, []byte{generation}); err != nil {

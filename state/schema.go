@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -10,12 +11,55 @@ import (
 // together with the new number. They are only ever added to.
 var migrations = []func(*tx) error{
 	makeBuckets, // schema 1: a new file
+	packIndex,   // schema 2: the account index in pages
 }
 
+// plainIndex are the generations of the account index up to schema 1: packed
+// account id → nothing.
+var plainIndex = [2][]byte{[]byte("accounts-0"), []byte("accounts-1")}
+
 func makeBuckets(t *tx) error {
-	for _, name := range allBuckets {
+	for _, name := range append(plainIndex[:], allBuckets...) {
 		if _, err := t.CreateBucketIfNotExists(name); err != nil {
 			return fmt.Errorf("make the bucket %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// packIndex writes the generation in force in pages, so that no pull has to be
+// made for it and the guard still knows what a pull would lose. What was staged
+// in the other one is dropped, as every pull begins by dropping it.
+func packIndex(t *tx) error {
+	for _, name := range [][]byte{bIndex0, bIndex1} {
+		if _, err := t.CreateBucketIfNotExists(name); err != nil {
+			return fmt.Errorf("make the bucket %s: %w", name, err)
+		}
+	}
+	from := plainIndex[0]
+	current, _ := t.generations()
+	if bytes.Equal(current, bIndex1) {
+		from = plainIndex[1]
+	}
+	edit := t.index().edit()
+	c := t.b(from).Cursor()
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		if err := t.alive(); err != nil {
+			return err
+		}
+		if len(k) != packedLen {
+			return &badRecord{fmt.Sprintf("the account index has a key of %d bytes", len(k))}
+		}
+		if _, err := edit.set(k, true); err != nil {
+			return err
+		}
+	}
+	if err := edit.flush(); err != nil {
+		return err
+	}
+	for _, name := range plainIndex {
+		if err := t.DeleteBucket(name); err != nil {
+			return fmt.Errorf("drop the bucket %s: %w", name, err)
 		}
 	}
 	return nil
