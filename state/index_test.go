@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -167,4 +168,49 @@ func TestPackAccount(t *testing.T) {
 	if _, good := unpackAccount(bytes.Repeat([]byte{0xFF}, packedLen)); good {
 		t.Error("a key above all ids was unpacked")
 	}
+}
+
+// TestLargePull goes beyond what one transaction stages and applies.
+func TestLargePull(t *testing.T) {
+	var steps []string
+	s := must(Open(t.Context(), Options{Path: filepath.Join(t.TempDir(), "latchd.db"), NoSync: true, Hook: func(step string) { steps = append(steps, step) }}))(t)
+	defer s.Close()
+	ctx := t.Context()
+	count := func(step string) (n int) {
+		for _, k := range steps {
+			if k == step+":after-commit" {
+				n++
+			}
+		}
+		return n
+	}
+	const size = pullChunk + 40_000
+	all := accounts(0, size)
+	ok(t, s.StagePull(ctx, accounts(size, size+10)))
+	ok(t, s.ResetPull(ctx)) // drops what is not written, too
+	for page := range slices.Chunk(all, 30_000) {
+		ok(t, s.StagePull(ctx, page))
+	}
+	equal(t, "written before the commit", count(stepStagePull), 1)
+	res := must(s.CommitPull(ctx, PullCommit{Now: at(1)}))(t)
+	equal(t, "written in all", count(stepStagePull), 2)
+	equal(t, "pulled", res.Counts, latch.AccountCounts{Known: size, Added: size})
+
+	var changes []latch.AccountChange
+	for n := range 2*changesChunk + 1 {
+		changes = append(changes, latch.AccountChange{Account: all[n*17%size], State: latch.AccountDeleted})
+	}
+	res = must(s.ApplyChanges(ctx, changes, at(2), at(2)))(t)
+	equal(t, "transactions of changes", count(stepChanges), 3)
+	equal(t, "changed", res.Counts, latch.AccountCounts{Known: size - len(changes), Deleted: len(changes)})
+	for n, c := range changes {
+		changes[n].State = latch.AccountKnown
+		if n%1000 == 0 {
+			equal(t, "deleted", stateOf(t, s, c.Account).State, latch.AccountDeleted)
+		}
+	}
+	slices.Reverse(changes)
+	res = must(s.ApplyChanges(ctx, changes, at(3), at(3)))(t)
+	equal(t, "undeleted", res.Counts, latch.AccountCounts{Known: size, Added: len(changes)})
+	checkSound(t, s)
 }

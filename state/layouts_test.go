@@ -291,7 +291,8 @@ func lookUps(b *testing.B, db *bolt.DB, name []byte, l layout, n int, key func()
 				}
 			}
 			var was, is runtime.MemStats
-			for range 2 { // the first round warms the pages
+			best := time.Duration(1<<63 - 1)
+			for range 5 { // others use the machine too
 				runtime.ReadMemStats(&was)
 				start := time.Now()
 				for _, id := range ids {
@@ -299,10 +300,10 @@ func lookUps(b *testing.B, db *bolt.DB, name []byte, l layout, n int, key func()
 						b.Fatalf("%x: hit is %v", id, !hit)
 					}
 				}
-				took := time.Since(start)
+				best = min(best, time.Since(start))
 				runtime.ReadMemStats(&is)
-				b.ReportMetric(float64(took.Nanoseconds())/count, map[bool]string{true: "ns/hit", false: "ns/miss"}[hit])
 			}
+			b.ReportMetric(float64(best.Nanoseconds())/count, map[bool]string{true: "ns/hit", false: "ns/miss"}[hit])
 			b.ReportMetric(float64(is.TotalAlloc-was.TotalAlloc)/count, "B/look-up")
 		}
 		return nil

@@ -148,7 +148,7 @@ func (e *idEditor) set(key []byte, in bool) (had bool, err error) {
 		if err := e.flush(); err != nil {
 			return false, err
 		}
-		e.held, e.end, e.prev, at = true, true, key, 0
+		e.held, e.end, e.prev, e.ids, at = true, true, key, make([]byte, 0, pageIDs*packedLen), 0
 	}
 	if e.dirty = true; in {
 		e.ids = slices.Insert(e.ids, at*packedLen, key...)

@@ -98,7 +98,8 @@ func furnish(t *testing.T, s *Store) {
 			fs = append(fs, filing(latch.CustomerID(1000+100*n+i), i))
 		}
 		must(s.File(t.Context(), "", fs, at(0)))(t)
-		ok(t, s.StagePull(t.Context(), accounts(0, 300)))
+		// A refused pull leaves what it staged, for the next one to drop.
+		pull(t, s, PullCommit{Now: at(0), MaxLostPercent: 1}, accounts(0, 300)...)
 		pull(t, s, PullCommit{Now: at(0)}, accounts(n*100, 600+n*100)...)
 	}
 	ok(t, s.StageSurvey(t.Context(), []latch.CustomerReading{seen(5, acc(5), 0)}))

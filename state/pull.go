@@ -12,8 +12,10 @@ import (
 	"latchd/latch"
 )
 
-// pullChunk is how many ids one transaction stages.
-const pullChunk = 50_000
+// pullChunk is how many ids one transaction stages, 1.8 MB of them. Salesforce
+// gives 2,000 at a time: written so, most of the time would go by in syncs, and
+// ids that come in no order would rewrite the same pages again and again.
+const pullChunk = 200_000
 
 func packed(a latch.AccountID) ([]byte, error) {
 	key, ok := packAccount(a)
@@ -31,39 +33,67 @@ func (s *Store) ResetPull(ctx context.Context) error {
 		return err
 	}
 	defer release()
+	s.staged = nil
 	return s.update(ctx, stepResetPull, func(t *tx) error {
 		_, other := t.generations()
 		return t.empty(other)
 	})
 }
 
-// StagePull adds ids to the generation that is not in force. Each 50,000 are a
-// transaction of their own. May be repeated: an id counts once.
+// StagePull adds ids to the generation that is not in force. They are written
+// 200,000 to a transaction, the rest with CommitPull: what was staged before a
+// crash is not there afterwards, or in part, so begin with ResetPull. May be
+// repeated: an id counts once.
 func (s *Store) StagePull(ctx context.Context, ids []latch.AccountID) error {
 	release, err := s.take(ctx, s.staging)
 	if err != nil {
 		return err
 	}
 	defer release()
+	// A Store that cannot write says so now, not 200,000 ids later.
+	if err := s.Broken(); err != nil {
+		return fmt.Errorf("%s: %w", stepStagePull, unknown(err))
+	}
+	if err := s.view(ctx, func(*tx) error { return nil }); err != nil {
+		return err
+	}
 	for chunk := range slices.Chunk(ids, pullChunk) {
 		keys, err := sortedPacked(chunk)
 		if err != nil {
 			return fmt.Errorf("stage a pull: %w", err)
 		}
-		err = s.update(ctx, stepStagePull, func(t *tx) error {
-			_, other := t.generations()
-			edit := idPages{t.b(other)}.edit()
-			for i := range keys {
-				if _, err := edit.set(keys[i][:], true); err != nil {
-					return err
-				}
-			}
-			return edit.flush()
-		})
-		if err != nil {
+		s.staged = append(s.staged, keys...)
+		if len(s.staged) < pullChunk {
+			continue
+		}
+		if err := s.writeStaged(ctx); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// writeStaged writes what StagePull was given and has not written. It is called
+// in the turn of staging.
+func (s *Store) writeStaged(ctx context.Context) error {
+	if len(s.staged) == 0 {
+		return nil
+	}
+	slices.SortFunc(s.staged, comparePacked)
+	err := s.update(ctx, stepStagePull, func(t *tx) error {
+		_, other := t.generations()
+		edit := idPages{t.b(other)}.edit()
+		for i := range s.staged {
+			if _, err := edit.set(s.staged[i][:], true); err != nil {
+				return err
+			}
+		}
+		return edit.flush()
+	})
+	if err != nil {
+		return err
+	}
+	s.staged = s.staged[:0]
 	return nil
 }
 
@@ -75,7 +105,8 @@ func (s *Store) StagePull(ctx context.Context, ids []latch.AccountID) error {
 // changed and the loss is kept as a refusal, unless a person approved exactly
 // this loss in the last 24 hours; that approval is then used up.
 //
-// The flip is one transaction. The old generation is emptied in another one
+// What is staged and not yet written is written first. The flip is one
+// transaction. The old generation is emptied in another one
 // afterwards; should a crash come between, the next ResetPull does it. Not to be
 // repeated: stage anew.
 func (s *Store) CommitPull(ctx context.Context, c PullCommit) (PullResult, error) {
@@ -95,6 +126,10 @@ func (s *Store) CommitPull(ctx context.Context, c PullCommit) (PullResult, error
 		}
 		gone[key] = g // in the order given, the later one counts
 	}
+	if err := s.writeStaged(ctx); err != nil {
+		return PullResult{}, err
+	}
+	s.staged = nil
 	res, approved, err := s.judgePull(ctx, c, gone)
 	if err != nil || res.Refused != nil && !approved {
 		return res, err
