@@ -1,8 +1,6 @@
 package state
 
-import (
-	"bytes"
-)
+import "bytes"
 
 // accounts looks at the account index and at what became of accounts.
 func (k *checker) accounts() error {
