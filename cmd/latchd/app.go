@@ -95,7 +95,8 @@ whenever a request arrives. With --once it makes one run and ends; while a daemo
 runs, it asks that one for a run and waits for its end. --dry-run does everything but
 the writes.
 
-Every command works while the daemon runs and without it. The configuration is
+Every command works while the daemon runs and without it, but for restore, which wants
+it stopped. The configuration is
 --config, else $LATCHD_CONFIG, else ` + config.DefaultPath + `; every setting can be given in the
 environment (docs/configuration.md).
 

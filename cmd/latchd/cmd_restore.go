@@ -49,7 +49,7 @@ func (a *app) restore(ctx context.Context, backup string, now time.Time) error {
 		return &stillOpenError{locked}
 	}
 	if err != nil {
-		return fmt.Errorf("restoring %s: %w", backup, err)
+		return err // it names the backup and what was being done
 	}
 	if a.machine() {
 		return a.document(restored{State: path, Backup: backup, Kept: res.Kept, Open: res.Open})
