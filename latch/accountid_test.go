@@ -61,8 +61,6 @@ func TestParseAccountIDRefused(t *testing.T) {
 	}
 }
 
-const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
 func anyShortID(t *rapid.T) string {
 	return "001" + string(rapid.SliceOfN(rapid.SampledFrom([]byte(base62)), 12, 12).Draw(t, "body"))
 }

@@ -177,10 +177,11 @@ func FuzzQuery(f *testing.F) {
 		s := &canned{answers: []reply{{200, jsonAnswer(), first}, {200, jsonAnswer(), second}}}
 		asked(t, s, func(t *testing.T, c *Client) error {
 			rows := 0
-			pulled, err := c.PullAll(t.Context(), func(ids []latch.AccountID) error {
+			pulled, err := c.PullAll(t.Context(), func(ids []latch.PackedAccountID) error {
+				rows += len(ids)
 				for _, id := range ids {
-					if rows++; !id.Valid() {
-						t.Errorf("%q is taken for an account", id)
+					if _, valid := id.AccountID(); !valid {
+						t.Errorf("%x is taken for an account", id)
 					}
 				}
 				return nil
@@ -193,7 +194,7 @@ func FuzzQuery(f *testing.F) {
 			}
 			// What was taken once is taken again, and is the same.
 			s.calls = 0
-			again, err := c.PullAll(t.Context(), func([]latch.AccountID) error { return nil })
+			again, err := c.PullAll(t.Context(), func([]latch.PackedAccountID) error { return nil })
 			if err != nil || again != pulled {
 				t.Errorf("the same answers gave %+v and then %+v, %v", pulled, again, err)
 			}

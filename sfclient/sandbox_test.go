@@ -42,8 +42,9 @@ func newBox(t *testing.T, o sandbox.Options, auth func(*sandbox.Sandbox, *sfclie
 func pullAll(t *testing.T, c *sfclient.Client) map[latch.AccountID]bool {
 	t.Helper()
 	seen := map[latch.AccountID]bool{}
-	pulled, err := c.PullAll(t.Context(), func(page []latch.AccountID) error {
-		for _, id := range page {
+	pulled, err := c.PullAll(t.Context(), func(page []latch.PackedAccountID) error {
+		for _, p := range page {
+			id, _ := p.AccountID()
 			seen[id] = true
 		}
 		return nil
@@ -107,7 +108,7 @@ func TestPullPages(t *testing.T) {
 	}
 	// The session ends in the middle, and the pull goes on.
 	n := 0
-	_, err := c.PullAll(t.Context(), func(page []latch.AccountID) error {
+	_, err := c.PullAll(t.Context(), func(page []latch.PackedAccountID) error {
 		if n += len(page); n == len(page) {
 			box.ExpireSessions()
 		}
@@ -117,7 +118,7 @@ func TestPullPages(t *testing.T) {
 		t.Errorf("%d %v", n, err)
 	}
 	// A cursor that is gone is an error, never a shorter org.
-	_, err = c.PullAll(t.Context(), func([]latch.AccountID) error {
+	_, err = c.PullAll(t.Context(), func([]latch.PackedAccountID) error {
 		box.ExpireCursors()
 		return nil
 	})

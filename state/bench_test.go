@@ -89,7 +89,7 @@ func BenchmarkPullMillion(b *testing.B) {
 	for name, shuffled := range map[string]bool{"in order": false, "in no order": true} {
 		b.Run(name, func(b *testing.B) {
 			s := benchStore(b)
-			ids := accounts(0, 1_000_000)
+			ids := packAll(accounts(0, 1_000_000))
 			if shuffled {
 				rand.New(rand.NewPCG(1, 2)).Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
 			}
@@ -162,7 +162,7 @@ func BenchmarkPackIndex(b *testing.B) {
 func BenchmarkAccounts(b *testing.B) {
 	s := benchStore(b)
 	ids := accounts(0, 200_000)
-	if err := s.StagePull(b.Context(), ids); err != nil {
+	if err := s.StagePull(b.Context(), packAll(ids)); err != nil {
 		b.Fatal(err)
 	}
 	if _, err := s.CommitPull(b.Context(), PullCommit{Now: t0}); err != nil {

@@ -236,7 +236,7 @@ func operations(r latch.Request) map[string]func(context.Context, *Store) error 
 		},
 		"SurveyInfo": func(ctx context.Context, s *Store) error { _, err := s.SurveyInfo(ctx); return err },
 		"ResetPull":  func(ctx context.Context, s *Store) error { return s.ResetPull(ctx) },
-		"StagePull":  func(ctx context.Context, s *Store) error { return s.StagePull(ctx, accounts(0, 3)) },
+		"StagePull":  func(ctx context.Context, s *Store) error { return s.StagePull(ctx, packAll(accounts(0, 3))) },
 		"CommitPull": func(ctx context.Context, s *Store) error {
 			_, err := s.CommitPull(ctx, PullCommit{Now: at(1)})
 			return err

@@ -164,14 +164,14 @@ func crashScript() []func(context.Context, *Store) error {
 		func(ctx context.Context, s *Store) error { return s.ResetPull(ctx) },
 		// What is staged may not be written before the commit.
 		func(ctx context.Context, s *Store) error {
-			if err := s.StagePull(ctx, accounts(0, 50)); err != nil {
+			if err := s.StagePull(ctx, packAll(accounts(0, 50))); err != nil {
 				return err
 			}
 			_, err := s.CommitPull(ctx, PullCommit{Now: at(7)})
 			return err
 		},
 		func(ctx context.Context, s *Store) error {
-			if err := s.StagePull(ctx, accounts(0, 20)); err != nil {
+			if err := s.StagePull(ctx, packAll(accounts(0, 20))); err != nil {
 				return err
 			}
 			// One that was refused stays on record.

@@ -72,7 +72,7 @@ func FuzzRecord(f *testing.F) {
 // FuzzKeys: the binary keys. What is unpacked is an id, and packs to the same.
 func FuzzKeys(f *testing.F) {
 	for n := range 3 {
-		key, _ := packAccount(acc(n * 1_000_003))
+		key, _ := acc(n * 1_000_003).Pack()
 		f.Add(key[:])
 	}
 	f.Add([]byte{})
@@ -80,7 +80,7 @@ func FuzzKeys(f *testing.F) {
 	f.Add([]byte{0x0d, 0x32, 0x0d, 0x4f, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, key []byte) {
 		if id, ok := unpackAccount(key); ok {
-			back, ok := packAccount(id)
+			back, ok := id.Pack()
 			if !id.Valid() || !ok || !bytes.Equal(back[:], key) {
 				t.Fatalf("%x is %q, which is %x", key, id, back)
 			}

@@ -61,7 +61,7 @@ func (s *Store) IndexInfo(ctx context.Context) (info IndexInfo, err error) {
 // account tells what the index knows of an account.
 func (t *tx) account(a latch.AccountID) (latch.AccountReading, error) {
 	r := latch.AccountReading{Account: a, State: latch.AccountUnseen, How: latch.HowIndex}
-	key, ok := packAccount(a)
+	key, ok := a.Pack()
 	if !ok {
 		return r, nil
 	}
@@ -89,7 +89,7 @@ func (t *tx) account(a latch.AccountID) (latch.AccountReading, error) {
 			break
 		}
 		r.Survivor = g.Survivor
-		if key, ok = packAccount(g.Survivor); !ok {
+		if key, ok = g.Survivor.Pack(); !ok {
 			break
 		}
 	}
@@ -313,18 +313,3 @@ func (t *tx) both(old, fresh []byte, each func(key []byte, inOld, inNew bool)) e
 	}
 	return err
 }
-
-func sortedPacked(ids []latch.AccountID) ([][packedLen]byte, error) {
-	out := make([][packedLen]byte, len(ids))
-	for i, id := range ids {
-		key, err := packed(id)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = [packedLen]byte(key)
-	}
-	slices.SortFunc(out, comparePacked)
-	return slices.Compact(out), nil
-}
-
-func comparePacked(a, b [packedLen]byte) int { return bytes.Compare(a[:], b[:]) }

@@ -134,59 +134,12 @@ func stateByte(s latch.State) byte {
 	return '?'
 }
 
-const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+const packedLen = latch.PackedLen
 
-var base62Value = func() (v [256]int8) {
-	for i := range v {
-		v[i] = -1
-	}
-	for i := range len(base62) {
-		v[base62[i]] = int8(i)
-	}
-	return v
-}()
-
-const packedLen = 9
-
-// packAccount packs the 12 characters of an Account id behind 001 into 9
-// bytes, two groups of six into 36 bits each, in the order of the text.
-func packAccount(a latch.AccountID) ([packedLen]byte, bool) {
-	var out [packedLen]byte
-	if len(a) != 18 || a[:3] != latch.AccountPrefix {
-		return out, false
-	}
-	var half [2]uint64
-	for i := range 12 {
-		v := base62Value[a[3+i]]
-		if v < 0 {
-			return out, false
-		}
-		half[i/6] = half[i/6]*62 + uint64(v)
-	}
-	hi, lo := half[0]<<28|half[1]>>8, byte(half[1])
-	binary.BigEndian.PutUint64(out[:8], hi)
-	out[8] = lo
-	return out, true
-}
-
-// unpackAccount is the reverse of packAccount.
+// unpackAccount reads a key of the index.
 func unpackAccount(k []byte) (latch.AccountID, bool) {
 	if len(k) != packedLen {
 		return "", false
 	}
-	hi := binary.BigEndian.Uint64(k[:8])
-	half := [2]uint64{hi >> 28, (hi&(1<<28-1))<<8 | uint64(k[8])}
-	var id [15]byte
-	copy(id[:], latch.AccountPrefix)
-	for g := range 2 {
-		for i := 5; i >= 0; i-- {
-			id[3+g*6+i] = base62[half[g]%62]
-			half[g] /= 62
-		}
-		if half[g] != 0 {
-			return "", false
-		}
-	}
-	a, err := latch.ParseAccountID(string(id[:]))
-	return a, err == nil
+	return latch.PackedAccountID(k).AccountID()
 }

@@ -10,9 +10,11 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	"pgregory.net/rapid"
+
+	"latchd/latch"
 )
 
-func numberID(n int) (id [packedLen]byte) {
+func numberID(n int) (id latch.PackedAccountID) {
 	binary.BigEndian.PutUint64(id[1:], uint64(n))
 	return id
 }
@@ -32,7 +34,7 @@ func TestPagesAgainstModel(t *testing.T) {
 			_, err := x.CreateBucket(name)
 			return err
 		}))
-		want := map[[packedLen]byte]bool{}
+		want := map[latch.PackedAccountID]bool{}
 		t.Repeat(map[string]func(*rapid.T){
 			"change": func(t *rapid.T) {
 				noErr(t, db.Update(func(x *bolt.Tx) error {
@@ -64,7 +66,7 @@ func TestPagesAgainstModel(t *testing.T) {
 			"": func(t *rapid.T) {
 				noErr(t, db.View(func(x *bolt.Tx) error {
 					p := idPages{x.Bucket(name)}
-					comparePages(t, p, slices.SortedFunc(maps.Keys(want), comparePacked))
+					comparePages(t, p, slices.SortedFunc(maps.Keys(want), latch.PackedAccountID.Compare))
 					for range 20 {
 						id := numberID(rapid.IntRange(0, 12_000).Draw(t, "id"))
 						if has, err := p.has(id[:]); err != nil || has != want[id] {
@@ -78,7 +80,7 @@ func TestPagesAgainstModel(t *testing.T) {
 	})
 }
 
-func comparePages(t *rapid.T, p idPages, want [][packedLen]byte) {
+func comparePages(t *rapid.T, p idPages, want []latch.PackedAccountID) {
 	walk := p.walk()
 	for _, id := range want {
 		got, err := walk.id()

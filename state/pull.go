@@ -18,7 +18,7 @@ import (
 const pullChunk = 200_000
 
 func packed(a latch.AccountID) ([]byte, error) {
-	key, ok := packAccount(a)
+	key, ok := a.Pack()
 	if !ok {
 		return nil, fmt.Errorf("%q is no Account id", a)
 	}
@@ -44,7 +44,7 @@ func (s *Store) ResetPull(ctx context.Context) error {
 // 200,000 to a transaction, the rest with CommitPull: what was staged before a
 // crash is not there afterwards, or in part, so begin with ResetPull. May be
 // repeated: an id counts once.
-func (s *Store) StagePull(ctx context.Context, ids []latch.AccountID) error {
+func (s *Store) StagePull(ctx context.Context, ids []latch.PackedAccountID) error {
 	release, err := s.take(ctx, s.staging)
 	if err != nil {
 		return err
@@ -58,11 +58,7 @@ func (s *Store) StagePull(ctx context.Context, ids []latch.AccountID) error {
 		return err
 	}
 	for chunk := range slices.Chunk(ids, pullChunk) {
-		keys, err := sortedPacked(chunk)
-		if err != nil {
-			return fmt.Errorf("stage a pull: %w", err)
-		}
-		s.staged = append(s.staged, keys...)
+		s.staged = append(s.staged, chunk...)
 		if len(s.staged) < pullChunk {
 			continue
 		}
@@ -79,7 +75,7 @@ func (s *Store) writeStaged(ctx context.Context) error {
 	if len(s.staged) == 0 {
 		return nil
 	}
-	slices.SortFunc(s.staged, comparePacked)
+	slices.SortFunc(s.staged, latch.PackedAccountID.Compare)
 	err := s.update(ctx, stepStagePull, func(t *tx) error {
 		_, other := t.generations()
 		edit := idPages{t.b(other)}.edit()
@@ -115,12 +111,12 @@ func (s *Store) CommitPull(ctx context.Context, c PullCommit) (PullResult, error
 		return PullResult{}, err
 	}
 	defer release()
-	gone := make(map[[packedLen]byte]latch.AccountChange, len(c.Gone))
+	gone := make(map[latch.PackedAccountID]latch.AccountChange, len(c.Gone))
 	for _, g := range c.Gone {
 		if g.State != latch.AccountDeleted && g.State != latch.AccountMerged {
 			return PullResult{}, fmt.Errorf("commit a pull: account %s is listed as gone, and %q", g.Account, g.State)
 		}
-		key, ok := packAccount(g.Account)
+		key, ok := g.Account.Pack()
 		if !ok {
 			return PullResult{}, fmt.Errorf("commit a pull: %q is no Account id", g.Account)
 		}
@@ -154,17 +150,17 @@ func (s *Store) CommitPull(ctx context.Context, c PullCommit) (PullResult, error
 }
 
 // judgePull compares the generations and stores a refusal.
-func (s *Store) judgePull(ctx context.Context, c PullCommit, gone map[[packedLen]byte]latch.AccountChange) (res PullResult, approved bool, err error) {
+func (s *Store) judgePull(ctx context.Context, c PullCommit, gone map[latch.PackedAccountID]latch.AccountChange) (res PullResult, approved bool, err error) {
 	var refusal *latch.Refusal
 	err = s.view(ctx, func(t *tx) error {
 		current, other := t.generations()
 		had := 0
 		isLost := func(key []byte, inOld, inNew bool) bool {
-			_, traced := gone[[packedLen]byte(key)]
+			_, traced := gone[latch.PackedAccountID(key)]
 			return inOld && !inNew && !traced
 		}
 		err := t.both(current, other, func(key []byte, inOld, inNew bool) {
-			g, traced := gone[[packedLen]byte(key)]
+			g, traced := gone[latch.PackedAccountID(key)]
 			if inOld {
 				had++
 			}
@@ -215,7 +211,7 @@ func (s *Store) judgePull(ctx context.Context, c PullCommit, gone map[[packedLen
 }
 
 // flip puts the staged generation in force.
-func (t *tx) flip(c PullCommit, gone map[[packedLen]byte]latch.AccountChange, size int) error {
+func (t *tx) flip(c PullCommit, gone map[latch.PackedAccountID]latch.AccountChange, size int) error {
 	_, fresh := t.generations()
 	pages := idPages{t.b(fresh)}
 	var back [][]byte
@@ -235,7 +231,7 @@ func (t *tx) flip(c PullCommit, gone map[[packedLen]byte]latch.AccountChange, si
 		}
 	}
 	edit := pages.edit()
-	for _, key := range slices.SortedFunc(maps.Keys(gone), comparePacked) {
+	for _, key := range slices.SortedFunc(maps.Keys(gone), latch.PackedAccountID.Compare) {
 		if _, err := edit.set(key[:], false); err != nil {
 			return err
 		}

@@ -9,7 +9,9 @@ import (
 	"sync"
 
 	bolt "go.etcd.io/bbolt"
+
 	berrors "go.etcd.io/bbolt/errors"
+	"latchd/latch"
 )
 
 // Store is an open state file. Its methods may be called from any goroutine.
@@ -26,7 +28,7 @@ type Store struct {
 	// staging keeps the reset, the filling and the commit of a pull or survey
 	// apart; a commit reads for long without holding the writer's turn.
 	staging chan struct{}
-	staged  [][packedLen]byte // by StagePull and not yet written; in that turn
+	staged  []latch.PackedAccountID // by StagePull and not yet written; in that turn
 
 	scratch string // the folder to remove at Close; empty for a real state
 

@@ -17,12 +17,13 @@ import (
 // sandbox of its own: $C0, $C1 … are customers (0, 4, 8 … are latched to the
 // account of the same number), $A0, $A1 … accounts, $MISSING one that is none.
 func TestScripts(t *testing.T) {
-	boxes := map[string]*sandbox.Sandbox{}
+	type boxKey struct{}
+	box := func(ts *testscript.TestScript) *sandbox.Sandbox { return ts.Value(boxKey{}).(*sandbox.Sandbox) }
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			box, url := serveSandbox(env.T().(testing.TB), sandbox.Options{Accounts: 200, Customers: 60, Seed: 5})
-			boxes[env.WorkDir] = box
+			env.Values[boxKey{}] = box
 			for _, s := range box.Settings(url) {
 				env.Setenv(s.Name, s.Value)
 			}
@@ -49,7 +50,7 @@ func TestScripts(t *testing.T) {
 			},
 			// latchcalls N: Stax Bill got so many latch calls.
 			"latchcalls": func(ts *testscript.TestScript, _ bool, args []string) {
-				if got := boxes[ts.Getenv("WORK")].Ledger().Count()["staxbill/latch"]; strconv.Itoa(got) != args[0] {
+				if got := box(ts).Ledger().Count()["staxbill/latch"]; strconv.Itoa(got) != args[0] {
 					ts.Fatalf("%d latch calls, want %s", got, args[0])
 				}
 			},
@@ -57,7 +58,7 @@ func TestScripts(t *testing.T) {
 			"at": func(ts *testscript.TestScript, _ bool, args []string) {
 				id, err := strconv.ParseInt(args[0], 10, 64)
 				ts.Check(err)
-				c, _ := boxes[ts.Getenv("WORK")].Customer(id)
+				c, _ := box(ts).Customer(id)
 				want := latch.ObservedAccountID(strings.TrimPrefix(args[1], "-"))
 				if got := latch.ObservedAccountID(c.SalesforceID); got != want {
 					ts.Fatalf("customer %d is at %q, want %q", id, got, want)
@@ -89,7 +90,7 @@ func TestScripts(t *testing.T) {
 			"fault": func(ts *testscript.TestScript, _ bool, args []string) {
 				status, err := strconv.Atoi(args[1])
 				ts.Check(err)
-				_, err = boxes[ts.Getenv("WORK")].AddFault(sandbox.Fault{Match: sandbox.FaultMatch{Call: args[0]}, Do: sandbox.FaultAction{Status: status}})
+				_, err = box(ts).AddFault(sandbox.Fault{Match: sandbox.FaultMatch{Call: args[0]}, Do: sandbox.FaultAction{Status: status}})
 				ts.Check(err)
 			},
 		},

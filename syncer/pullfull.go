@@ -1,0 +1,66 @@
+package syncer
+
+import (
+	"context"
+	"fmt"
+
+	"latchd/latch"
+	"latchd/state"
+)
+
+func (r *run) pullFull(ctx context.Context, info state.IndexInfo) error {
+	var gone []latch.AccountChange
+	if !info.LastFull.IsZero() {
+		// Traces of deletions and merges first: what has a trace is not lost.
+		_, err := r.sf.PullChanges(ctx, info.Watermark.Add(-overlap), func(page []latch.AccountChange) error {
+			for _, c := range page {
+				if c.State != latch.AccountKnown && len(gone) < maxChanges {
+					gone = append(gone, c)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("pulling the accounts deleted since the last pull: %w", err)
+		}
+	}
+	if err := r.store.ResetPull(ctx); err != nil {
+		return fmt.Errorf("making room for a full pull: %w", err)
+	}
+	rows := 0
+	pulled, err := r.sf.PullAll(ctx, func(page []latch.PackedAccountID) error {
+		rows += len(page)
+		r.progress("pull", rows, max(info.Count, rows))
+		return r.store.StagePull(ctx, page)
+	})
+	if err != nil {
+		return fmt.Errorf("pulling all accounts: %w", err)
+	}
+	r.step("pull:before-commit")
+	res, err := r.store.CommitPull(ctx, state.PullCommit{
+		Run: r.rec.ID, Watermark: pulled.Watermark, MaxLostPercent: r.set.Limits.MaxLostAccountsPercent, Gone: gone, Now: r.s.now(),
+	})
+	if err != nil {
+		return fmt.Errorf("taking over a full pull of %d accounts: %w", rows, err)
+	}
+	if res.Refused != nil {
+		return r.refuse(ctx, res.Refused)
+	}
+	r.rec.Accounts, r.rec.Full = res.Counts, true
+	r.pulled(res)
+	if err := r.store.SetNote(ctx, notePullFull, ""); err != nil {
+		return fmt.Errorf("recording that a full pull was made: %w", err)
+	}
+	b, err := r.store.Binding(ctx)
+	if err != nil {
+		return fmt.Errorf("reading what the state is bound to: %w", err)
+	}
+	if !b.FullPullDue {
+		return nil
+	}
+	b.FullPullDue = false
+	if err := r.store.SetBinding(ctx, b); err != nil {
+		return fmt.Errorf("recording that a full pull was made: %w", err)
+	}
+	return nil
+}
