@@ -17,31 +17,39 @@ import (
 	"time"
 )
 
-func oneOf(values ...string) func(string) string {
-	return func(s string) string {
+// rule is what a value has to be. What a JSON Schema can say of it stands beside
+// the check.
+type rule struct {
+	is        func(string) string // says what would be right, "" = it is right; nil = anything is
+	values    []string            // all there are
+	low, high *int                // of whole numbers
+}
+
+func oneOf(values ...string) rule {
+	return rule{values: values, is: func(s string) string {
 		if slices.Contains(values, s) {
 			return ""
 		}
 		return "is none of " + strings.Join(values, ", ")
-	}
+	}}
 }
 
-func between(lo, hi int) func(string) string {
-	return func(s string) string {
+func between(lo, hi int) rule {
+	return rule{low: &lo, high: &hi, is: func(s string) string {
 		if n, err := strconv.Atoi(s); err != nil || n < lo || n > hi {
 			return fmt.Sprintf("must be from %d to %d", lo, hi)
 		}
 		return ""
-	}
+	}}
 }
 
-func within(lo, hi time.Duration) func(string) string {
-	return func(s string) string {
+func within(lo, hi time.Duration) rule {
+	return rule{is: func(s string) string {
 		if d, err := time.ParseDuration(s); err != nil || d < lo || d > hi {
 			return fmt.Sprintf("must be from %s to %s", lo, hi)
 		}
 		return ""
-	}
+	}}
 }
 
 func isAbsolute(s string) string {

@@ -86,8 +86,8 @@ func (l *loader) secretFromEnvironment(f *field, name, source, value string) {
 		l.warnings = append(l.warnings, Problem{Field: name, Message: warning})
 	}
 	*f.at(l.cfg).(*Secret) = s
-	if f.check != nil {
-		if msg := f.check(s.Reveal()); msg != "" {
+	if f.check.is != nil {
+		if msg := f.check.is(s.Reveal()); msg != "" {
 			l.bad[f.path] = true
 			l.problems = append(l.problems, Problem{Field: name, Message: msg})
 		}

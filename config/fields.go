@@ -14,40 +14,40 @@ type field struct {
 	path  string
 	at    func(*Config) any // pointer to a string, int, bool, time.Duration or Secret
 	def   string            // as it would be written; "" = none
-	check func(string) string
+	check rule
 	doc   string
 }
 
 var fields = []field{
-	{"salesforce.login_url", func(c *Config) any { return &c.Salesforce.LoginURL }, "", isLoginURL, "The My Domain address of the org, https://NAME.my.salesforce.com. login.salesforce.com refuses the client credentials flow. Required."},
-	{"salesforce.api_version", func(c *Config) any { return &c.Salesforce.APIVersion }, "67.0", isAPIVersion, "The version of Salesforce's REST API, 45.0 or later. Versions are supported for at least three years."},
+	{"salesforce.login_url", func(c *Config) any { return &c.Salesforce.LoginURL }, "", rule{is: isLoginURL}, "The My Domain address of the org, https://NAME.my.salesforce.com. login.salesforce.com refuses the client credentials flow. Required."},
+	{"salesforce.api_version", func(c *Config) any { return &c.Salesforce.APIVersion }, "67.0", rule{is: isAPIVersion}, "The version of Salesforce's REST API, 45.0 or later. Versions are supported for at least three years."},
 	{"salesforce.auth.flow", func(c *Config) any { return &c.Salesforce.Auth.Flow }, "client_credentials", oneOf("client_credentials", "jwt_bearer", "password"), "How latchd signs in: client_credentials, jwt_bearer, or password (legacy)."},
-	{"salesforce.auth.client_id", func(c *Config) any { return &c.Salesforce.Auth.ClientID }, "", nil, "The consumer key of the External Client App. Required."},
-	{"salesforce.auth.client_secret", func(c *Config) any { return &c.Salesforce.Auth.ClientSecret }, "", nil, "A secret: its consumer secret. Required for client_credentials."},
-	{"salesforce.auth.username", func(c *Config) any { return &c.Salesforce.Auth.Username }, "", nil, "The user to sign in as. Required for jwt_bearer and password."},
-	{"salesforce.auth.private_key", func(c *Config) any { return &c.Salesforce.Auth.PrivateKey }, "", nil, "A secret: the private RSA key (PEM) whose certificate the app has. Required for jwt_bearer."},
-	{"salesforce.auth.audience", func(c *Config) any { return &c.Salesforce.Auth.Audience }, "https://login.salesforce.com", isURL, "The audience of the assertion for jwt_bearer: https://login.salesforce.com, https://test.salesforce.com for sandboxes, or a site's address."},
-	{"salesforce.auth.password", func(c *Config) any { return &c.Salesforce.Auth.Password }, "", nil, "A secret, for the flow password."},
-	{"salesforce.auth.security_token", func(c *Config) any { return &c.Salesforce.Auth.SecurityToken }, "", nil, "A secret, for the flow password."},
-	{"salesforce.request_field", func(c *Config) any { return &c.Salesforce.RequestField }, "", isFieldName, "An Account field that carries a customer id and so asks for a latch. Empty: not a source."},
+	{"salesforce.auth.client_id", func(c *Config) any { return &c.Salesforce.Auth.ClientID }, "", rule{}, "The consumer key of the External Client App. Required."},
+	{"salesforce.auth.client_secret", func(c *Config) any { return &c.Salesforce.Auth.ClientSecret }, "", rule{}, "A secret: its consumer secret. Required for client_credentials."},
+	{"salesforce.auth.username", func(c *Config) any { return &c.Salesforce.Auth.Username }, "", rule{}, "The user to sign in as. Required for jwt_bearer and password."},
+	{"salesforce.auth.private_key", func(c *Config) any { return &c.Salesforce.Auth.PrivateKey }, "", rule{}, "A secret: the private RSA key (PEM) whose certificate the app has. Required for jwt_bearer."},
+	{"salesforce.auth.audience", func(c *Config) any { return &c.Salesforce.Auth.Audience }, "https://login.salesforce.com", rule{is: isURL}, "The audience of the assertion for jwt_bearer: https://login.salesforce.com, https://test.salesforce.com for sandboxes, or a site's address."},
+	{"salesforce.auth.password", func(c *Config) any { return &c.Salesforce.Auth.Password }, "", rule{}, "A secret, for the flow password."},
+	{"salesforce.auth.security_token", func(c *Config) any { return &c.Salesforce.Auth.SecurityToken }, "", rule{}, "A secret, for the flow password."},
+	{"salesforce.request_field", func(c *Config) any { return &c.Salesforce.RequestField }, "", rule{is: isFieldName}, "An Account field that carries a customer id and so asks for a latch. Empty: not a source."},
 	{"salesforce.bulk_from", func(c *Config) any { return &c.Salesforce.BulkFrom }, "100000", between(0, 1_000_000_000), "From this many accounts on a full pull uses Bulk API 2.0."},
 	{"salesforce.max_api_usage_percent", func(c *Config) any { return &c.Salesforce.MaxAPIUsagePercent }, "80", between(1, 100), "latchd stops asking Salesforce when the org has used this share of its daily calls."},
 
-	{"staxbill.base_url", func(c *Config) any { return &c.StaxBill.BaseURL }, "https://secure.fusebill.com/v1", isURL, "The address of Stax Bill's API. Older test accounts: https://stg-secure.fusebill.com/v1."},
-	{"staxbill.api_key", func(c *Config) any { return &c.StaxBill.APIKey }, "", nil, "A secret: the API key exactly as Stax Bill shows it; it goes out verbatim. Required."},
+	{"staxbill.base_url", func(c *Config) any { return &c.StaxBill.BaseURL }, "https://secure.fusebill.com/v1", rule{is: isURL}, "The address of Stax Bill's API. Older test accounts: https://stg-secure.fusebill.com/v1."},
+	{"staxbill.api_key", func(c *Config) any { return &c.StaxBill.APIKey }, "", rule{}, "A secret: the API key exactly as Stax Bill shows it; it goes out verbatim. Required."},
 	{"staxbill.max_requests_per_minute", func(c *Config) any { return &c.StaxBill.MaxRequestsPerMinute }, "0", between(0, 100_000), "Calls a minute at most; 0 = what Stax Bill's own headers allow."},
 	{"staxbill.daily_reserve_percent", func(c *Config) any { return &c.StaxBill.DailyReservePercent }, "10", between(0, 99), "The share of the day's calls that latchd leaves to others who use the key."},
 	{"staxbill.concurrency", func(c *Config) any { return &c.StaxBill.Concurrency }, "16", between(1, 256), "Calls under way at once, at most."},
 	{"staxbill.quiet_time", func(c *Config) any { return &c.StaxBill.QuietTime }, "60s", within(0, time.Hour), "How long a call without an answer may still take effect. Until then no other account is latched to its customer."},
 
-	{"schedule.sync", func(c *Config) any { return &c.Schedule.Sync }, "*/15 * * * *", nil, "When runs begin: cron with five fields, or six with leading seconds, or @every 15m (not under 1m)."},
-	{"schedule.full", func(c *Config) any { return &c.Schedule.Full }, "0 3 * * 0", nil, "When a run pulls and surveys in full. One that was missed is caught up."},
-	{"schedule.timezone", func(c *Config) any { return &c.Schedule.Timezone }, "UTC", isZone, "The time zone of both, such as Europe/Berlin."},
+	{"schedule.sync", func(c *Config) any { return &c.Schedule.Sync }, "*/15 * * * *", rule{}, "When runs begin: cron with five fields, or six with leading seconds, or @every 15m (not under 1m)."},
+	{"schedule.full", func(c *Config) any { return &c.Schedule.Full }, "0 3 * * 0", rule{}, "When a run pulls and surveys in full. One that was missed is caught up."},
+	{"schedule.timezone", func(c *Config) any { return &c.Schedule.Timezone }, "UTC", rule{is: isZone}, "The time zone of both, such as Europe/Berlin."},
 
-	{"requests.drop_folder", func(c *Config) any { return &c.Requests.DropFolder }, "", isAbsolute, "A folder from which files of requests are taken. Empty: none."},
+	{"requests.drop_folder", func(c *Config) any { return &c.Requests.DropFolder }, "", rule{is: isAbsolute}, "A folder from which files of requests are taken. Empty: none."},
 	{"requests.wait_for_account", func(c *Config) any { return &c.Requests.WaitForAccount }, "0s", within(0, 30*24*time.Hour), "How long a request waits for an account that is not there yet."},
 	{"requests.max_attempts", func(c *Config) any { return &c.Requests.MaxAttempts }, "10", between(1, 1000), "After this many failed attempts a request is given up and shown."},
-	{"requests.follow_merges", func(c *Config) any { return &c.Requests.FollowMerges }, "false", nil, "Latch to the surviving account when the one asked for was merged away. The guard counts it."},
+	{"requests.follow_merges", func(c *Config) any { return &c.Requests.FollowMerges }, "false", rule{}, "Latch to the surviving account when the one asked for was merged away. The guard counts it."},
 	{"requests.shared_account", func(c *Config) any { return &c.Requests.SharedAccount }, "warn", oneOf("allow", "warn", "refuse"), "What to do about an account that another customer holds: allow, warn, refuse."},
 
 	{"guard.max_relatches", func(c *Config) any { return &c.Guard.MaxRelatches }, "100", between(0, 10_000_000), "Relatches in 24 hours over all runs; 0 = no limit. More are held for approval."},
@@ -57,17 +57,17 @@ var fields = []field{
 	{"guard.max_lost_accounts_percent", func(c *Config) any { return &c.Guard.MaxLostAccountsPercent }, "5", between(0, 100), "A pull that would lose more of the index, without traces of deletions, is refused."},
 	{"guard.max_lost_mappings_percent", func(c *Config) any { return &c.Guard.MaxLostMappingsPercent }, "5", between(0, 100), "A survey that would lose more of the mapping is refused."},
 
-	{"state.path", func(c *Config) any { return &c.State.Path }, "/var/lib/latchd/latchd.db", isAbsolute, "The state file. Its folder must exist, on a local disk."},
+	{"state.path", func(c *Config) any { return &c.State.Path }, "/var/lib/latchd/latchd.db", rule{is: isAbsolute}, "The state file. Its folder must exist, on a local disk."},
 	{"state.keep_history", func(c *Config) any { return &c.State.KeepHistory }, "8760h", within(24*time.Hour, 100*8760*time.Hour), "How long history and finished requests are kept."},
 
-	{"server.socket", func(c *Config) any { return &c.Server.Socket }, "/run/latchd/latchd.sock", isSocket, "The unix socket for latchd's own commands; mode 0660."},
-	{"server.listen", func(c *Config) any { return &c.Server.Listen }, "", isListen, "An address for the HTTP endpoints, such as 127.0.0.1:8711. Empty: no TCP."},
+	{"server.socket", func(c *Config) any { return &c.Server.Socket }, "/run/latchd/latchd.sock", rule{is: isSocket}, "The unix socket for latchd's own commands; mode 0660."},
+	{"server.listen", func(c *Config) any { return &c.Server.Listen }, "", rule{is: isListen}, "An address for the HTTP endpoints, such as 127.0.0.1:8711. Empty: no TCP."},
 	{"server.wait", func(c *Config) any { return &c.Server.Wait }, "10s", within(0, 5*time.Minute), "How long the Latch endpoint waits for the outcome."},
-	{"server.tls.cert_file", func(c *Config) any { return &c.Server.TLS.CertFile }, "", isAbsolute, "The certificate (PEM) of the HTTP endpoints."},
-	{"server.tls.key_file", func(c *Config) any { return &c.Server.TLS.KeyFile }, "", isAbsolute, "Its private key (PEM)."},
+	{"server.tls.cert_file", func(c *Config) any { return &c.Server.TLS.CertFile }, "", rule{is: isAbsolute}, "The certificate (PEM) of the HTTP endpoints."},
+	{"server.tls.key_file", func(c *Config) any { return &c.Server.TLS.KeyFile }, "", rule{is: isAbsolute}, "Its private key (PEM)."},
 
-	{"notify.heartbeat_url", func(c *Config) any { return &c.Notify.HeartbeatURL }, "", isNotifyURL, "A secret: an address called after every complete run, with /fail appended after a failed one."},
-	{"notify.webhook_url", func(c *Config) any { return &c.Notify.WebhookURL }, "", isNotifyURL, "A secret: an address that gets a JSON when something newly needs a person."},
+	{"notify.heartbeat_url", func(c *Config) any { return &c.Notify.HeartbeatURL }, "", rule{is: isNotifyURL}, "A secret: an address called after every complete run, with /fail appended after a failed one."},
+	{"notify.webhook_url", func(c *Config) any { return &c.Notify.WebhookURL }, "", rule{is: isNotifyURL}, "A secret: an address that gets a JSON when something newly needs a person."},
 
 	{"log.level", func(c *Config) any { return &c.Log.Level }, "info", oneOf("debug", "info", "warn", "error"), "debug, info, warn or error."},
 	{"log.format", func(c *Config) any { return &c.Log.Format }, "auto", oneOf("json", "console", "auto"), "json, console, or auto: console on a terminal."},
@@ -158,8 +158,8 @@ func (f *field) set(c *Config, text string) (message string) {
 	case *Secret:
 		*p = NewSecret(text)
 	}
-	if f.check != nil && text != "" {
-		return f.check(text)
+	if f.check.is != nil && text != "" {
+		return f.check.is(text)
 	}
 	return ""
 }

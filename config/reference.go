@@ -15,6 +15,8 @@ func Reference() string {
 latchd reads one YAML file: ` + "`--config FILE`, else `$LATCHD_CONFIG`, else `" + DefaultPath + "`" + `.
 [config.example.yaml](../config.example.yaml) is a complete one. ` + "`latchd config check`" + ` says
 what is wrong, all of it at once, with line and column, and never quotes the file.
+[config.schema.json](../config.schema.json) describes the file for editors: with the YAML
+language server, ` + "`# yaml-language-server: $schema=PATH/config.schema.json`" + ` as its first line.
 
 Every setting can be given in the environment, which wins over the file; a variable
 that begins with LATCHD_ and names no setting is an error. A secret is one of

@@ -11,7 +11,7 @@ import (
 func (l *loader) value(f *field, n ast.Node) {
 	at := placeOf(n)
 	if s, ok := f.at(l.cfg).(*Secret); ok {
-		l.secret(f.path, s, n, f.check)
+		l.secret(f.path, s, n, f.check.is)
 		return
 	}
 	if _, null := n.(*ast.NullNode); null || n == nil {
