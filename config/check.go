@@ -186,7 +186,7 @@ func (c *Config) whole(say, warn func(path, message string)) {
 		}
 	}
 	need("salesforce.login_url", c.Salesforce.LoginURL == "", "the org's My Domain address, https://NAME.my.salesforce.com")
-	need("salesforce.auth.client_id", c.Salesforce.Auth.ClientID == "", "the consumer key of the External Client App")
+	need("salesforce.auth.client_id", c.Salesforce.Auth.ClientID == "" && c.Salesforce.Auth.Flow != "password", "the consumer key of the External Client App")
 	need("staxbill.api_key", c.StaxBill.APIKey.IsZero(), "the API key from Settings, Integrations, API Key")
 	c.auth(say, warn, need)
 

@@ -47,6 +47,8 @@ func (s *Sandbox) routeSalesforce(c *call) {
 	switch {
 	case path == "/services/oauth2/token":
 		c.name, c.serve = callToken, s.token
+	case strings.HasPrefix(path, "/services/Soap/u/"):
+		c.name, c.serve = callToken, s.soap
 	case path == "/services/oauth2/userinfo":
 		c.name, c.serve = callUserinfo, s.signedIn(s.userinfo)
 	case strings.HasPrefix(path, "/id/"):

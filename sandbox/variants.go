@@ -36,6 +36,7 @@ const (
 	VariantRetrieveMalformed = "salesforce.retrieve-malformed"
 	VariantUndeleteStamp     = "salesforce.undelete-stamp"
 	VariantPasswordFlow      = "salesforce.password-flow"
+	VariantSOAPLogin         = "salesforce.soap-login"
 	VariantRequestField      = "salesforce.request-field"
 	VariantBulkHeader        = "salesforce.bulk-header"
 	VariantBulkEmpty         = "salesforce.bulk-empty"
@@ -86,6 +87,7 @@ func Variants() []Variant {
 		{VariantRetrieveMalformed, []string{"null", "400"}, "null where the id is invalid; whether that covers text of no id's shape and ids of other objects is not said"},
 		{VariantUndeleteStamp, []string{"moves", "stays"}, "whether undelete changes SystemModstamp is not documented"},
 		{VariantPasswordFlow, []string{"blocked", "allowed"}, "OAuth username-password is blocked by default in orgs made since Summer '23"},
+		{VariantSOAPLogin, []string{"allowed", "disabled"}, "help.salesforce.com, 005132110: login() of SOAP is disabled by default in new orgs, absent from API version 65.0 on, and retired with Summer '27"},
 		{VariantRequestField, []string{"text", "number"}, "Stax_Bill_Customer__c may be made as Text (\"1000001\") or Number (1000001.0)"},
 		{VariantBulkHeader, []string{"every", "first"}, "samples of Bulk API 2.0 repeat the CSV header on every page of a result; one client in the field says that only the first page has it"},
 		{VariantBulkEmpty, []string{"header", "empty", "204"}, "the body of a result without rows is not shown"},

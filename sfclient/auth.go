@@ -47,6 +47,9 @@ func (c *Client) requestToken(ctx context.Context) (token, *Error) {
 	if ctx.Err() != nil {
 		return token{}, networkError(ctx, signingIn, ctx.Err())
 	}
+	if c.o.Auth.Flow == FlowPassword {
+		return c.requestPassword(ctx)
+	}
 	form, err := c.grant()
 	if err != nil {
 		return token{}, &Error{Kind: KindAuth, Op: signingIn, Message: "the assertion could not be signed"}
@@ -116,7 +119,10 @@ func refusedToken(res *http.Response, body []byte, secrets ...string) *Error {
 	return e
 }
 
-var orgForm = regexp.MustCompile(`/(00D[0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?)/`)
+var (
+	orgForm = regexp.MustCompile(`/(00D[0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?)/`)
+	orgID   = regexp.MustCompile(`^00D[0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?$`)
+)
 
 func (c *Client) readToken(status int, body []byte) (token, *Error) {
 	var t struct {
@@ -130,21 +136,35 @@ func (c *Client) readToken(status int, body []byte) (token, *Error) {
 	if bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
 		return token{}, &Error{Kind: KindTransient, Op: signingIn, Status: status, Message: "the answer is a page of something in between, or of an outage"}
 	}
-	if err := json.Unmarshal(body, &t); err != nil || t.Access == "" {
+	if err := json.Unmarshal(body, &t); err != nil {
 		return bad("the answer to the sign-in holds no token")
-	}
-	if strings.ContainsFunc(t.Access, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return bad("the token has characters that no header takes")
-	}
-	u, err := url.Parse(t.Instance)
-	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname()) && strings.HasPrefix(c.o.LoginURL, "http://")) {
-		return bad("the instance address in the answer is not an https address")
 	}
 	org := orgForm.FindStringSubmatch(t.ID)
 	if org == nil {
+		org = []string{"", ""}
+	}
+	return c.newToken(status, t.Access, t.Instance, org[1])
+}
+
+// newToken checks what a sign-in gave.
+func (c *Client) newToken(status int, access, instance, org string) (token, *Error) {
+	bad := func(msg string) (token, *Error) {
+		return token{}, &Error{Kind: KindMalformed, Op: signingIn, Status: status, Message: msg}
+	}
+	if access == "" {
+		return bad("the answer to the sign-in holds no token")
+	}
+	if strings.ContainsFunc(access, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return bad("the token has characters that no header takes")
+	}
+	u, err := url.Parse(instance)
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname()) && strings.HasPrefix(c.o.LoginURL, "http://")) {
+		return bad("the instance address in the answer is not an https address")
+	}
+	if !orgID.MatchString(org) {
 		return bad("the answer to the sign-in does not name the org")
 	}
-	return token{access: t.Access, instance: u.Scheme + "://" + u.Host, host: u.Host, org: org[1]}, nil
+	return token{access: access, instance: u.Scheme + "://" + u.Host, host: u.Host, org: org}, nil
 }
 
 func loopback(host string) bool {

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/simpleforce/simpleforce"
 	"go.uber.org/zap"
 
 	"latchd/breaker"
@@ -48,18 +49,22 @@ type Options struct {
 
 // Auth is how to sign in.
 type Auth struct {
-	Flow         string // client_credentials or jwt_bearer
-	ClientID     string
+	Flow         string // client_credentials, jwt_bearer, or password
+	ClientID     string // may be empty for password
 	ClientSecret string
 	Username     string
 	PrivateKey   string // PEM
 	Audience     string // of the assertion; "" = https://login.salesforce.com
+	// For password; the token is empty where the network is a trusted one.
+	Password, SecurityToken string
 }
 
 // Flows of Auth.
 const (
 	FlowClientCredentials = "client_credentials"
 	FlowJWTBearer         = "jwt_bearer"
+	// FlowPassword is SOAP's login(), which Salesforce retires with Summer '27.
+	FlowPassword = "password"
 )
 
 // Client asks one org. All methods may be called from any goroutine.
@@ -98,8 +103,11 @@ func New(o Options) (*Client, error) {
 		return nil, errors.New(`sfclient: the API version is not one such as "67.0"`)
 	case o.MaxUsagePercent < 0 || o.MaxUsagePercent > 100:
 		return nil, fmt.Errorf("sfclient: %d %% of the org's calls is not from 0 to 100 %%", o.MaxUsagePercent)
-	case o.Auth.ClientID == "":
+	case o.Auth.ClientID == "" && o.Auth.Flow != FlowPassword:
 		return nil, errors.New("sfclient: the client id, an app's consumer key, is empty")
+	}
+	if o.Auth.ClientID == "" {
+		o.Auth.ClientID = simpleforce.DefaultClientID
 	}
 	c := &Client{o: o, log: o.Logger, calls: map[string]int{}, session: session{turn: make(chan struct{}, 1)}}
 	if c.log == nil {
@@ -118,8 +126,12 @@ func New(o Options) (*Client, error) {
 		if c.key, err = jwt.ParseRSAPrivateKeyFromPEM([]byte(o.Auth.PrivateKey)); err != nil {
 			return nil, errors.New("sfclient: the private key for jwt_bearer is no RSA key in PEM form")
 		}
+	case FlowPassword:
+		if o.Auth.Username == "" || o.Auth.Password == "" {
+			return nil, errors.New("sfclient: password needs the username and the password of the integration user, and one is empty")
+		}
 	default:
-		return nil, fmt.Errorf("sfclient: no such sign-in: flow is neither %s nor %s", FlowClientCredentials, FlowJWTBearer)
+		return nil, fmt.Errorf("sfclient: no such sign-in: flow is none of %s, %s, %s", FlowClientCredentials, FlowJWTBearer, FlowPassword)
 	}
 	transport := o.Transport
 	if transport == nil {

@@ -28,6 +28,9 @@ func TestScripts(t *testing.T) {
 				env.Setenv(s.Name, s.Value)
 			}
 			env.Setenv("URL", url)
+			env.Setenv("SFUSER", box.Username())
+			env.Setenv("SFPASSWORD", box.Password())
+			env.Setenv("SFTOKEN", box.SecurityToken())
 			env.Setenv("LATCHD_STATE_PATH", env.WorkDir+"/latchd.db")
 			env.Setenv("LATCHD_SERVER_SOCKET", env.WorkDir+"/s")
 			env.Setenv("LATCHD_LOG_LEVEL", "error")

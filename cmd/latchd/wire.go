@@ -78,9 +78,6 @@ type clients struct {
 func newClients(c *config.Config, log *zap.Logger) (clients, error) {
 	a := c.Salesforce.Auth
 	agent := "latchd/" + versionText()
-	if a.Flow == "password" {
-		return clients{}, usage("salesforce.auth.flow: password is not built in yet; use client_credentials or jwt_bearer")
-	}
 	if err := checkProxy(); err != nil {
 		return clients{}, err
 	}
@@ -89,6 +86,7 @@ func newClients(c *config.Config, log *zap.Logger) (clients, error) {
 		Auth: sfclient.Auth{
 			Flow: a.Flow, ClientID: a.ClientID, ClientSecret: a.ClientSecret.Reveal(),
 			Username: a.Username, PrivateKey: a.PrivateKey.Reveal(), Audience: a.Audience,
+			Password: a.Password.Reveal(), SecurityToken: a.SecurityToken.Reveal(),
 		},
 		Logger: log, UserAgent: agent, CallTimeout: 5 * callTimeout,
 	})
