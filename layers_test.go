@@ -28,8 +28,9 @@ var layers = map[string]struct {
 	"sandbox":    {[]string{"latch"}, "it must not share a wire type with the clients, so that both cannot be wrong in the same way"},
 	"syncer":     {[]string{"latch", "breaker", "state", "sfclient", "staxbill"}, "it brings rules, state and services together and serves nobody"},
 	"server":     {[]string{"latch", "state", "syncer"}, "it answers people and never talks to a service itself"},
+	"notify":     {[]string{"latch", "network", "state"}, "it tells people what the state holds, and neither makes runs nor waits for them"},
 	"selftest":   {[]string{"latch", "sandbox", "state"}, "it looks at the program from outside; of the state it knows the file's check and how to make old records"},
-	"cmd/latchd": {[]string{"latch", "config", "state", "sfclient", "staxbill", "sandbox", "syncer", "server", "selftest"}, "it wires everything; nobody imports it"},
+	"cmd/latchd": {[]string{"latch", "config", "state", "sfclient", "staxbill", "sandbox", "syncer", "server", "notify", "selftest"}, "it wires everything; nobody imports it"},
 }
 
 func TestLayers(t *testing.T) {

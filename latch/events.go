@@ -35,6 +35,8 @@ const (
 	EventCancelled       = "request_cancelled"
 	EventRetried         = "request_retried"
 	EventSharedAccount   = "account_shared"
+	EventPeopleTold      = "people_told"
+	EventNotifyFailed    = "notify_failed"
 	EventUnanswered      = "call_unanswered"
 	EventRefusedCall     = "call_refused"
 	EventVisibilityLost  = "visibility_lost"

@@ -48,6 +48,9 @@ func (r *run) report(ctx context.Context, err error) Report {
 		r.s.mu.Unlock()
 	}
 	r.logSummary(err)
+	if !r.order.dry() {
+		r.s.done(r.rec)
+	}
 	plan := latch.NewPlan(r.planOnce(), r.rec.StartedAt)
 	if r.rec.Held > 0 {
 		plan.Digest = r.rec.Digest

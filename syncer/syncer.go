@@ -34,6 +34,9 @@ type Options struct {
 	// Hook is nil, or called at the named steps of a run, so that a test can
 	// end the process there.
 	Hook func(step string)
+	// Finished is nil, or is given the record of each run but dry ones, at its
+	// end. It must not block.
+	Finished func(latch.Run)
 }
 
 // Settings are what may change between two runs without a restart.
@@ -57,6 +60,7 @@ type Syncer struct {
 	sb    *staxbill.Client
 	log   *zap.Logger
 	hook  func(step string)
+	done  func(latch.Run)
 
 	orders orders
 	filing together
@@ -84,13 +88,16 @@ type runStatus struct {
 func New(o Options) *Syncer {
 	s := &Syncer{
 		store: o.Store, sf: o.Salesforce, sb: o.StaxBill,
-		log: o.Logger, hook: o.Hook, set: o.Settings,
+		log: o.Logger, hook: o.Hook, done: o.Finished, set: o.Settings,
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
 	if s.hook == nil {
 		s.hook = func(string) {}
+	}
+	if s.done == nil {
+		s.done = func(latch.Run) {}
 	}
 	s.orders.init()
 	s.filing.init()

@@ -13,6 +13,7 @@ import (
 
 	"latchd/config"
 	"latchd/latch"
+	"latchd/notify"
 	"latchd/server"
 	"latchd/syncer"
 )
@@ -62,7 +63,11 @@ func (a *app) daemon(ctx context.Context) (err error) {
 	}
 	defer listener.Close()
 
-	s := syncer.New(syncer.Options{Store: store, Salesforce: c.sf, StaxBill: c.sb, Settings: settingsOf(cfg), Logger: log, Hook: a.hook()})
+	teller := newNotifier(cfg, store, log)
+	s := syncer.New(syncer.Options{
+		Store: store, Salesforce: c.sf, StaxBill: c.sb, Settings: settingsOf(cfg), Logger: log, Hook: a.hook(),
+		Finished: teller.RunFinished,
+	})
 	srv := server.New(server.Options{Syncer: s, Store: store, Logger: log, Version: versionText()})
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -77,8 +82,9 @@ func (a *app) daemon(ctx context.Context) (err error) {
 		return err
 	})
 	g.Go(func() error { return srv.Serve(gctx, listener) })
-	g.Go(func() error { return a.reloads(gctx, hup, cfg, s, level, log) })
+	g.Go(func() error { return a.reloads(gctx, hup, cfg, s, teller, level, log) })
 	g.Go(func() error { return notifier(gctx, s, log) })
+	g.Go(func() error { return teller.Loop(gctx) })
 	g.Go(func() error {
 		<-gctx.Done()
 		log.Info("latchd was told to stop; what is under way is finished or safely left", zap.String("event", latch.EventStopping))
@@ -93,7 +99,7 @@ func (a *app) daemon(ctx context.Context) (err error) {
 
 // reloads takes over a changed configuration on SIGHUP. A wrong one is refused
 // and the old one stays.
-func (a *app) reloads(ctx context.Context, hup <-chan os.Signal, old *config.Config, s *syncer.Syncer, level zap.AtomicLevel, log *zap.Logger) error {
+func (a *app) reloads(ctx context.Context, hup <-chan os.Signal, old *config.Config, s *syncer.Syncer, teller *notify.Notifier, level zap.AtomicLevel, log *zap.Logger) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -110,6 +116,7 @@ func (a *app) reloads(ctx context.Context, hup <-chan os.Signal, old *config.Con
 		warn(log, cfg)
 		level.SetLevel(logLevel(cfg.Log.Level))
 		s.Reload(settingsOf(cfg))
+		teller.Reload(receivers(cfg))
 		log.Info("the configuration was read again", zap.String("event", latch.EventReloaded), zap.Strings("needRestart", needRestart(old, cfg)))
 		sdNotify("READY=1")
 	}

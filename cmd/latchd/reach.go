@@ -182,6 +182,7 @@ func (a *app) inProcess(ctx context.Context, cfg *config.Config, store *state.St
 	}
 	log := newLogger(a.err, format, zap.NewAtomicLevelAt(logLevel(level)))
 	opts := syncer.Options{Store: store, Logger: log, Hook: a.hook()}
+	flush := func() {}
 	if n.services {
 		warn(log, cfg)
 		c, err := newClients(cfg, log)
@@ -189,6 +190,9 @@ func (a *app) inProcess(ctx context.Context, cfg *config.Config, store *state.St
 			return nil, errors.Join(err, store.Close())
 		}
 		opts.Salesforce, opts.StaxBill = c.sf, c.sb
+		teller := newNotifier(cfg, store, log)
+		opts.Finished = teller.RunFinished
+		flush = func() { teller.Flush(context.WithoutCancel(ctx)) }
 	}
 	if cfg != nil {
 		opts.Settings = settingsOf(cfg)
@@ -206,7 +210,9 @@ func (a *app) inProcess(ctx context.Context, cfg *config.Config, store *state.St
 		close: func() (err error) {
 			once.Do(func() {
 				stop()
-				err = errors.Join(<-ended, store.Close())
+				err = <-ended
+				flush()
+				err = errors.Join(err, store.Close())
 			})
 			return err
 		},

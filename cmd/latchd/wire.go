@@ -14,6 +14,7 @@ import (
 
 	"latchd/config"
 	"latchd/latch"
+	"latchd/notify"
 	"latchd/sfclient"
 	"latchd/state"
 	"latchd/staxbill"
@@ -104,6 +105,18 @@ func newClients(c *config.Config, log *zap.Logger) (clients, error) {
 	return clients{sf, sb}, nil
 }
 
+func newNotifier(c *config.Config, store *state.Store, log *zap.Logger) *notify.Notifier {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "this machine"
+	}
+	return notify.New(notify.Options{Addresses: receivers(c), Store: store, Host: host, Logger: log, UserAgent: "latchd/" + versionText()})
+}
+
+func receivers(c *config.Config) notify.Addresses {
+	return notify.Addresses{Heartbeat: c.Notify.HeartbeatURL.Reveal(), Webhook: c.Notify.WebhookURL.Reveal()}
+}
+
 func (a *app) openState(ctx context.Context, path string, keep time.Duration) (*state.Store, error) {
 	store, err := state.Open(ctx, state.Options{Path: path, KeepHistory: keep, Hook: a.hook(), NoSync: a.getenv(variableNoSync) != ""})
 	if err != nil {
@@ -131,8 +144,6 @@ func warnings(c *config.Config) []string {
 	}{
 		{"salesforce.request_field", c.Salesforce.RequestField != ""},
 		{"server.listen", c.Server.Listen != ""},
-		{"notify.heartbeat_url", !c.Notify.HeartbeatURL.IsZero()},
-		{"notify.webhook_url", !c.Notify.WebhookURL.IsZero()},
 	} {
 		if s.set {
 			out = append(out, s.name+": is set and has no effect in this version of latchd")
