@@ -56,4 +56,7 @@ const (
 	EventStateBroken     = "state_broken"
 	EventScheduled       = "run_scheduled"
 	EventSocketError     = "socket_error"
+	EventPaused          = "writes_paused"
+	EventResumed         = "writes_resumed"
+	EventPausedRun       = "run_paused"
 )

@@ -82,6 +82,7 @@ type Run struct {
 	DryRun     bool            `json:"dryRun,omitempty"`
 	Full       bool            `json:"full,omitempty"`    // pull and survey were in full
 	Refused    *Refusal        `json:"refused,omitempty"` // a pull or survey that the guard refused
+	Paused     *Pause          `json:"paused,omitempty"`  // writes were paused, so nothing, or not all, was applied
 }
 
 // AccountCounts is what a pull did to the index.

@@ -50,6 +50,8 @@ func (s *Server) Handler() http.Handler {
 	handle("GET /runs/{id}", s.showRun)
 	handle("POST /approve", s.approve)
 	handle("POST /reject", s.reject)
+	handle("POST /pause", s.pause)
+	handle("POST /resume", s.resume)
 	handle("GET /backup", s.backup)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, &usageError{fmt.Sprintf("no such call: %s %s", r.Method, r.URL.Path)})

@@ -75,6 +75,7 @@ func TestCalls(t *testing.T) {
 		{"GET", server.Root + "/mappings/7", "", 404, "is not latched"},
 		{"GET", server.Root + "/runs/none", "", 404, "not found"},
 		{"POST", server.Root + "/runs", `{"kind":"nope"}`, 400, "sync, arrival, plan"},
+		{"POST", server.Root + "/pause", `{"reason":"two\nlines"}`, 400, "one line of at most 500 bytes"},
 		{"POST", server.Root + "/approve", `{"digest":"x"}`, 409, "nothing is held"},
 		{"POST", server.Root + "/requests/cancel", `{"ids":[]}`, 400, "from 1 to"},
 		{"POST", server.Root + "/import?name=x.csv", "no header\n", 422, "header"},

@@ -46,6 +46,7 @@ type Status struct {
 	LastError       string              `json:"lastError,omitempty"`
 	RefusedDigest   string              `json:"refusedDigest,omitempty"` // of the pull or survey that the last run refused
 	LastErrorOfARun string              `json:"lastErrorRun,omitempty"`
+	Paused          *latch.Pause        `json:"paused,omitempty"` // nothing is written to Stax Bill
 }
 
 // lookBack is how many of the last runs a status looks at.
@@ -86,6 +87,7 @@ func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 			return err
 		}},
 		{"mappings", func() (err error) { st.Mappings, err = s.store.MappingCount(ctx); return err }},
+		{"pause", func() (err error) { st.Paused, err = s.store.Pause(ctx); return err }},
 		{"runs", func() error { return s.lastRuns(ctx, &st) }},
 	} {
 		if err := fill(part.what, part.do); err != nil {
@@ -144,7 +146,11 @@ func (s *Server) judgeHealth(st *Status, now time.Time) {
 	}
 	if !st.OldestPending.IsZero() {
 		if age := now.Sub(st.OldestPending); age > healthPending {
-			say("the oldest pending request is %s old", age.Round(time.Second))
+			why := ""
+			if st.Paused != nil {
+				why = ", and writes are paused: latchd resume"
+			}
+			say("the oldest pending request is %s old%s", age.Round(time.Second), why)
 		}
 	}
 	if err := s.store.Broken(); err != nil {

@@ -28,6 +28,15 @@ func testSmall(t *testing.T, open func(t *testing.T) *Store) {
 	ok(t, s.SetNote(ctx, "paused", ""))
 	equal(t, "no note", must(s.Note(ctx, "paused"))(t), "")
 	equal(t, "empty key", must(s.Note(ctx, ""))(t), "")
+	if must(s.Pause(ctx))(t) != nil {
+		t.Error("a new state is paused")
+	}
+	must(s.SetPause(ctx, latch.Pause{Since: at(1), By: "kim", Reason: "first"}))(t)
+	equal(t, "a second pause", must(s.SetPause(ctx, latch.Pause{Since: at(2), By: "lou"}))(t), latch.Pause{Since: at(1), By: "lou"})
+	equal(t, "what ended", *must(s.EndPause(ctx))(t), latch.Pause{Since: at(1), By: "lou"})
+	if must(s.EndPause(ctx))(t) != nil || must(s.Pause(ctx))(t) != nil {
+		t.Error("the pause outlived its end")
+	}
 	if err := s.SetNote(ctx, "k", strings.Repeat("x", 1<<16+1)); err == nil {
 		t.Error("a note of any length was kept")
 	}
@@ -280,5 +289,11 @@ func operations(r latch.Request) map[string]func(context.Context, *Store) error 
 		"Prune":      func(ctx context.Context, s *Store) error { _, err := s.Prune(ctx, at(1), 1); return err },
 		"Note":       func(ctx context.Context, s *Store) error { _, err := s.Note(ctx, "a"); return err },
 		"SetNote":    func(ctx context.Context, s *Store) error { return s.SetNote(ctx, "a", "b") },
+		"Pause":      func(ctx context.Context, s *Store) error { _, err := s.Pause(ctx); return err },
+		"SetPause": func(ctx context.Context, s *Store) error {
+			_, err := s.SetPause(ctx, latch.Pause{Since: at(1)})
+			return err
+		},
+		"EndPause": func(ctx context.Context, s *Store) error { _, err := s.EndPause(ctx); return err },
 	}
 }

@@ -185,6 +185,10 @@ func crashScript() []func(context.Context, *Store) error {
 		func(ctx context.Context, s *Store) error { return s.SetBinding(ctx, Binding{OrgID: "o"}) },
 		func(ctx context.Context, s *Store) error { return s.SetNote(ctx, "a", "b") },
 		func(ctx context.Context, s *Store) error {
+			_, err := s.SetPause(ctx, latch.Pause{Since: at(8), By: "kim", Reason: "r"})
+			return err
+		},
+		func(ctx context.Context, s *Store) error {
 			return s.FinishRun(ctx, latch.Run{ID: "q", StartedAt: at(0), FinishedAt: at(8)})
 		},
 		func(ctx context.Context, s *Store) error { _, err := s.EndInterrupted(ctx, at(9)); return err },

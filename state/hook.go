@@ -43,6 +43,7 @@ const (
 	stepReject       = "reject"
 	stepBinding      = "set-binding"
 	stepNote         = "set-note"
+	stepPause        = "set-pause"
 	stepPrune        = "prune"
 	stepMigrate      = "migrate"
 	stepRestored     = "mark-restored"

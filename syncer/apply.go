@@ -33,7 +33,14 @@ func (r *run) planAndApply(ctx context.Context) error {
 			return fmt.Errorf("planning %d changed held requests anew: %w", len(changed), err)
 		}
 	}
-	if err := r.throughPipeline(ctx); err != nil {
+	paused, err := r.sawPause(ctx)
+	if err != nil {
+		return err
+	}
+	if paused && !r.order.dry() {
+		return r.planPaused(ctx)
+	}
+	if err := r.cutByPause(ctx, r.throughPipeline(ctx)); err != nil {
 		return err
 	}
 	if !r.order.dry() {
@@ -46,6 +53,17 @@ func (r *run) planAndApply(ctx context.Context) error {
 // comes also when feeding panics: then no further call goes out.
 func (r *run) throughPipeline(ctx context.Context) error {
 	p := r.startPipeline(ctx)
+	if !r.order.dry() {
+		// Once more, now that a pause reaches the pipeline.
+		paused, err := r.sawPause(ctx)
+		if paused {
+			err = errPaused
+		}
+		if err != nil {
+			p.fail(err)
+			return p.finish()
+		}
+	}
 	fed := false
 	defer func() {
 		if !fed {

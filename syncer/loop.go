@@ -50,12 +50,13 @@ func (s *Syncer) nextOrder(ctx context.Context) (tickets []*ticket, o Order, ok 
 		}
 		s.heartbeat()
 		now, calm := s.now(), s.calmUntil()
-		if tickets, ok := s.orders.take(!now.Before(calm)); ok {
+		still := s.keepsStill(ctx)
+		if tickets, trigger, ok := s.orders.take(!now.Before(calm) && !still); ok {
 			if len(tickets) > 0 {
 				return tickets, tickets[0].order, true
 			}
 			if !s.settings().OneShot {
-				return nil, Order{Kind: KindArrival, Trigger: "arrival"}, true
+				return nil, Order{Kind: KindArrival, Trigger: trigger}, true
 			}
 		}
 		sleep := lookEvery
@@ -65,7 +66,7 @@ func (s *Syncer) nextOrder(ctx context.Context) (tickets []*ticket, o Order, ok 
 			}
 			due, err := s.store.NextDue(ctx)
 			again, left := s.againAt()
-			work := left || err == nil && !due.IsZero() && !due.After(now)
+			work := !still && (left || err == nil && !due.IsZero() && !due.After(now))
 			if work && !again.After(now) && s.retryAllowed(now) {
 				return nil, Order{Kind: KindArrival, Trigger: "retry"}, true
 			}

@@ -19,7 +19,7 @@ func (s *Syncer) Approve(ctx context.Context, digest, by string) (state.ApproveR
 	}
 	s.log.Info("approved", zap.String("event", latch.EventApproved), zap.String("digest", digest), zap.String("by", by),
 		zap.Int("released", len(res.Released)), zap.Int("gone", res.Gone))
-	s.Arrived()
+	s.orders.trigger("approve")
 	return res, nil
 }
 
@@ -31,7 +31,7 @@ func (s *Syncer) Reject(ctx context.Context, digest, by string) (state.ApproveRe
 	}
 	s.log.Info("rejected", zap.String("event", latch.EventRejected), zap.String("digest", digest), zap.String("by", by),
 		zap.Int("ended", len(res.Released)), zap.Int("gone", res.Gone))
-	s.Arrived() // a customer's next request may be free now
+	s.orders.trigger("reject") // a customer's next request may be free now
 	return res, nil
 }
 

@@ -48,6 +48,7 @@ func (r *run) startPipeline(ctx context.Context) *pipeline {
 		defer p.settlerPanicked()
 		p.settle()
 	}()
+	r.applies(p)
 	return p
 }
 
@@ -139,6 +140,7 @@ func (p *pipeline) finish() error {
 	p.callers.Wait()
 	close(p.results)
 	<-p.settled
+	p.r.applies(nil)
 	err := p.err()
 	p.stop(nil)
 	return err

@@ -73,10 +73,11 @@ type Syncer struct {
 	nextSync time.Time
 	nextFull time.Time
 	entropy  *ulid.MonotonicEntropy
-	failures int    // runs in a row that were not done
-	streak   streak // of failures, from run to run; only the settler of a run touches it
-	doubts   doubts // of requests, from run to run
-	started  bool   // the first run of this process has recovered
+	failures int       // runs in a row that were not done
+	streak   streak    // of failures, from run to run; only the settler of a run touches it
+	doubts   doubts    // of requests, from run to run
+	started  bool      // the first run of this process has recovered
+	applying *pipeline // of the run under way; nil while no call can go out
 }
 
 type runStatus struct {
@@ -197,4 +198,8 @@ func (s *Syncer) Run(ctx context.Context, o Order) (Report, error) { return s.or
 
 // Arrived tells the loop that a request was accepted or released. It never
 // blocks; several arrivals make one run.
-func (s *Syncer) Arrived() { s.orders.arrived() }
+func (s *Syncer) Arrived() { s.orders.trigger(triggerArrival) }
+
+// Start asks for the first run of a daemon: requests may be left from before,
+// and calls to resolve.
+func (s *Syncer) Start() { s.orders.trigger("start") }

@@ -67,7 +67,7 @@ type ticket struct {
 type orders struct {
 	mu      sync.Mutex
 	tickets []*ticket
-	arrival bool
+	arrival string // why a run of an arrival's kind is wanted; "" = none is
 	stopped bool
 	signal  chan struct{}
 }
@@ -81,12 +81,19 @@ func (o *orders) wake() {
 	}
 }
 
-func (o *orders) arrived() {
+// trigger asks for a run that skips pull and survey while both are young. Several
+// make one run; a word that says more than that something arrived stands.
+func (o *orders) trigger(word string) {
 	o.mu.Lock()
-	o.arrival = true
+	if o.arrival == "" || word != triggerArrival {
+		o.arrival = word
+	}
 	o.mu.Unlock()
 	o.wake()
 }
+
+// triggerArrival is the trigger of a run that a request's arrival began.
+const triggerArrival = "arrival"
 
 func (o *orders) run(ctx context.Context, order Order) (Report, error) {
 	t := &ticket{order: order, done: make(chan struct{})}
@@ -122,18 +129,18 @@ func (o *orders) drop(t *ticket) {
 	}
 }
 
-// take gives the oldest waiting order with all that equal it, or an arrival,
-// where arrivals are let in now. A run of more than an arrival needs answers the
-// arrival too.
-func (o *orders) take(arrivals bool) ([]*ticket, bool) {
+// take gives the oldest waiting order with all that equal it, or an arrival, with
+// its trigger, where arrivals are let in now. A run of more than an arrival needs
+// answers the arrival too.
+func (o *orders) take(arrivals bool) (tickets []*ticket, trigger string, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.tickets) == 0 {
-		if !o.arrival || !arrivals {
-			return nil, false
+		if o.arrival == "" || !arrivals {
+			return nil, "", false
 		}
-		o.arrival = false
-		return nil, true
+		trigger, o.arrival = o.arrival, ""
+		return nil, trigger, true
 	}
 	first := o.tickets[0].order
 	var mine, rest []*ticket
@@ -146,9 +153,9 @@ func (o *orders) take(arrivals bool) ([]*ticket, bool) {
 	}
 	o.tickets = rest
 	if first.Kind == KindSync && !first.DryRun {
-		o.arrival = false
+		o.arrival = ""
 	}
-	return mine, true
+	return mine, first.Trigger, true
 }
 
 // stop refuses further orders and answers those that wait.

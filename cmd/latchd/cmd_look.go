@@ -109,6 +109,9 @@ func runRow(r latch.Run) []string {
 	if result == "" {
 		result = "under way"
 	}
+	if r.Paused != nil {
+		result += " (paused)"
+	}
 	return []string{
 		r.ID, r.Trigger, when(r.StartedAt), result, runOutcomes(r), fmt.Sprint(r.Held),
 		fmt.Sprintf("%d+%d", r.Calls.Salesforce, r.Calls.StaxBill), r.Error,

@@ -57,6 +57,9 @@ func (a *app) printStatus(st server.Status, daemon bool) {
 	for _, p := range st.Problems {
 		line("", "- %s", p)
 	}
+	if st.Paused != nil {
+		line("paused", "%s; go on with latchd resume", pausedText(st.Paused))
+	}
 	for _, o := range st.Loop.Outages {
 		line("out of order", "%s", o)
 	}

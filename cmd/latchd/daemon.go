@@ -91,7 +91,7 @@ func (a *app) daemon(ctx context.Context) (err error) {
 		sdNotify("STOPPING=1")
 		return nil
 	})
-	s.Arrived() // requests may be left from before; the first run also recovers
+	s.Start()
 	sdNotify("READY=1")
 	log.Info("latchd is ready", zap.String("event", latch.EventReady), zap.String("socket", cfg.Server.Socket))
 	return g.Wait()

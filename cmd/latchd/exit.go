@@ -34,7 +34,7 @@ var exitTable = []struct {
 	{exitFailed, "failed"},
 	{exitUsage, "wrong usage or configuration, an unknown command or digest"},
 	{exitNeedsPerson, "done, but some request needs a person (conflict, no-account, no-customer, rejected, gave-up), or lines of a file were refused"},
-	{exitHeld, "something is held: see latchd plan, then latchd approve DIGEST"},
+	{exitHeld, "something is held (see latchd plan, then latchd approve DIGEST), or left because writes are paused (latchd resume)"},
 	{exitChanges, "latchd plan --exit-code alone: there is something to do, or held"},
 	{exitTryLater, "a service could not be reached, its limit is spent, or the state is locked: try later; what was accepted is kept"},
 }
@@ -136,7 +136,7 @@ func runStatus(r latch.Run) int {
 	case latch.RunUnreachable, latch.RunLimited:
 		return exitTryLater
 	}
-	if r.Held > 0 {
+	if r.Held > 0 || r.Paused != nil && r.Pending > 0 {
 		return exitHeld
 	}
 	for o, n := range r.Outcomes {

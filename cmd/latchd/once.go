@@ -147,6 +147,13 @@ func (a *app) printRun(rep *syncer.Report) {
 		fmt.Fprintf(w, "  left       %d pending, %d waiting\n", r.Pending, r.Waiting)
 	}
 	fmt.Fprintf(w, "  calls      %d to Salesforce, %d to Stax Bill\n", r.Calls.Salesforce, r.Calls.StaxBill)
+	if r.Paused != nil {
+		left := ""
+		if r.Pending > 0 {
+			left = "; what is left is applied after latchd resume"
+		}
+		fmt.Fprintf(w, "  paused     %s%s\n", pausedText(r.Paused), left)
+	}
 	if r.Held > 0 {
 		fmt.Fprintf(w, "  held       %s by the guard\n", plural(r.Held, "request"))
 		for _, reason := range heldReasons(rep.Plan) {

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"os"
+	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -16,11 +20,27 @@ import (
 // TestScripts types latchd's commands as a person does. Each script has a
 // sandbox of its own: $C0, $C1 … are customers (0, 4, 8 … are latched to the
 // account of the same number), $A0, $A1 … accounts, $MISSING one that is none.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { testscript.Run(t, scripts("testdata/script", false)) }
+
+// TestOperatorScripts types the commands of those on call twice: alone, and with
+// a daemon that has the state, which is what the condition [daemon] says.
+func TestOperatorScripts(t *testing.T) {
+	for _, daemon := range []bool{false, true} {
+		t.Run(fmt.Sprintf("daemon=%t", daemon), func(t *testing.T) { testscript.Run(t, scripts("testdata/operator", daemon)) })
+	}
+}
+
+func scripts(dir string, daemon bool) testscript.Params {
 	type boxKey struct{}
 	box := func(ts *testscript.TestScript) *sandbox.Sandbox { return ts.Value(boxKey{}).(*sandbox.Sandbox) }
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+	return testscript.Params{
+		Dir: dir,
+		Condition: func(cond string) (bool, error) {
+			if cond != "daemon" {
+				return false, fmt.Errorf("no condition is called %q", cond)
+			}
+			return daemon, nil
+		},
 		Setup: func(env *testscript.Env) error {
 			box, url := serveSandbox(env.T().(testing.TB), sandbox.Options{Accounts: 200, Customers: 60, Seed: 5})
 			env.Values[boxKey{}] = box
@@ -42,6 +62,9 @@ func TestScripts(t *testing.T) {
 				env.Setenv(fmt.Sprintf("A%d", i), box.AccountID(i))
 			}
 			env.Setenv("MISSING", box.MissingAccountID(0))
+			if daemon {
+				startDaemon(env)
+			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -96,8 +119,59 @@ func TestScripts(t *testing.T) {
 				_, err = box(ts).AddFault(sandbox.Fault{Match: sandbox.FaultMatch{Call: args[0]}, Do: sandbox.FaultAction{Status: status}})
 				ts.Check(err)
 			},
+			// hand CUSTOMER ACCOUNT: somebody latches it by hand; - for none.
+			"hand": func(ts *testscript.TestScript, _ bool, args []string) {
+				id, err := strconv.ParseInt(args[0], 10, 64)
+				ts.Check(err)
+				ts.Check(box(ts).SetCustomerAccount(id, strings.TrimPrefix(args[1], "-")))
+			},
 		},
+	}
+}
+
+// startDaemon runs a daemon beside a script, whose schedule starts no run, and
+// waits until it is ready.
+func startDaemon(env *testscript.Env) {
+	t := env.T().(testing.TB)
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program)
+	cmd.Dir = env.WorkDir
+	cmd.Env = append(slices.Clone(env.Vars), asLatchd+"=1", "LATCHD_LOG_LEVEL=info", "LATCHD_LOG_FORMAT=json", "LATCHD_SCHEDULE_SYNC=0 0 1 1 *")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready, over := make(chan bool, 1), make(chan struct{})
+	go func() {
+		defer close(over)
+		lines := bufio.NewScanner(stderr)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), latch.EventReady) {
+				ready <- true
+			}
+		}
+	}()
+	env.Defer(func() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		<-over
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the daemon ended with %v", err)
+		}
 	})
+	select {
+	case <-ready:
+	case <-over:
+		t.Fatal("the daemon ended before it was ready")
+	}
 }
 
 func exitCodeOf(err error) (int, error) {

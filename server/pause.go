@@ -1,0 +1,50 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode"
+
+	"latchd/latch"
+)
+
+// NewPause is the body of POST /pause.
+type NewPause struct {
+	Reason string `json:"reason,omitempty"`
+}
+
+// Paused is the answer of POST /pause and POST /resume.
+type Paused struct {
+	// Pause is the one in force, or the one that was ended; nil when resume
+	// found none.
+	Pause *latch.Pause `json:"pause,omitempty"`
+	// Settled says that no call is under way any more; of POST /pause.
+	Settled bool `json:"settled,omitempty"`
+}
+
+// maxReason bounds the reason of a pause, in bytes.
+const maxReason = 500
+
+func (s *Server) pause(w http.ResponseWriter, r *http.Request) (any, error) {
+	var body NewPause
+	if err := readJSON(w, r, &body); err != nil {
+		return nil, err
+	}
+	if len(body.Reason) > maxReason || strings.ContainsFunc(body.Reason, unicode.IsControl) {
+		return nil, &usageError{fmt.Sprintf("reason wants one line of at most %d bytes", maxReason)}
+	}
+	p, settled, err := s.sync.Pause(r.Context(), body.Reason, caller(r))
+	if err != nil {
+		return nil, err
+	}
+	return Paused{Pause: &p, Settled: settled}, nil
+}
+
+func (s *Server) resume(_ http.ResponseWriter, r *http.Request) (any, error) {
+	was, err := s.sync.Resume(r.Context(), caller(r))
+	if err != nil {
+		return nil, err
+	}
+	return Paused{Pause: was}, nil
+}
