@@ -12,11 +12,7 @@ import (
 
 func (s *Server) listRequests(_ http.ResponseWriter, r *http.Request) (any, error) {
 	p := &params{r: r}
-	f := state.RequestFilter{
-		States:   list(p, "state", latch.State.Valid, latch.States),
-		Outcomes: list(p, "outcome", latch.Outcome.Valid, latch.Outcomes),
-		Customer: p.customer("customer"), Account: p.account("account"), Source: p.text("source"), Since: p.since("since"),
-	}
+	f := p.requestFilter()
 	after, limit := p.text("after"), p.limit()
 	if p.err != nil {
 		return nil, p.err

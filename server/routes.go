@@ -38,6 +38,7 @@ func (s *Server) Handler() http.Handler {
 	handle("GET /status", s.status)
 	handle("GET /requests", s.listRequests)
 	handle("POST /requests", s.addRequest)
+	handle("GET /requests/count", s.countRequests)
 	handle("GET /requests/{id}", s.showRequest)
 	handle("POST /requests/cancel", s.cancelRequests)
 	handle("POST /requests/retry", s.retryRequests)

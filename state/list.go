@@ -37,7 +37,7 @@ func (s *Store) Requests(ctx context.Context, f RequestFilter, after string, lim
 	err = s.view(ctx, func(t *tx) error {
 		page, next = nil, ""
 		ids := t.requestIDs(f, after)
-		for id := ids(); id != nil; id = ids() {
+		for id := ids(); id != nil && (f.Until == "" || string(id) <= f.Until); id = ids() {
 			if err := t.alive(); err != nil {
 				return err
 			}

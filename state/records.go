@@ -46,6 +46,7 @@ type RequestFilter struct {
 	Account  latch.AccountID
 	Source   string    // the beginning of the source
 	Since    time.Time // accepted then or later
+	Until    string    // the last id that is picked; "" = any
 }
 
 // Queued is a request that may be planned, with all that the state knows and a

@@ -134,6 +134,8 @@ func testLists(t *testing.T, open func(t *testing.T) *Store) {
 		{"waiting", RequestFilter{States: []latch.State{latch.Waiting}}, []int{1}},
 		{"source", RequestFilter{Source: "import:", Since: at(13)}, []int{14, 16, 18}},
 		{"none", RequestFilter{Customer: 99}, nil},
+		{"until", RequestFilter{Until: all[3].ID}, []int{0, 1, 2, 3}},
+		{"customer until", RequestFilter{Customer: 1, Until: all[7].ID}, []int{0, 7}},
 	} {
 		var want []string
 		for _, i := range c.want {

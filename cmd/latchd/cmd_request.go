@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,15 +18,22 @@ import (
 
 	"latchd/latch"
 	"latchd/server"
-	"latchd/state"
 	"latchd/syncer"
+)
+
+const (
+	cancelLong = `Take requests back that are not done. One whose call may still take effect is refused;
+try again once that is settled. Filters without --state mean pending, waiting and held.`
+	retryLong = `File requests that ended badly anew, with the same customer, account and force; the new
+request names the old one. Filters without --outcome mean what needs a person: conflict,
+no-account, no-customer, rejected, gave-up.`
 )
 
 func newRequestCommand(a *app) *cobra.Command {
 	return group("request", "Ask for latches, and look after what was asked for",
 		newRequestAdd(a), newRequestImport(a), newRequestList(a), newRequestShow(a),
-		newRequestChange(a, "cancel", "Take requests back", "cancelled"),
-		newRequestChange(a, "retry", "File requests that ended badly anew", "filed anew"))
+		newRequestChange(a, "cancel", "Take requests back", cancelLong, "cancelled"),
+		newRequestChange(a, "retry", "File requests that ended badly anew", retryLong, "filed anew"))
 }
 
 func newRequestAdd(a *app) *cobra.Command {
@@ -291,116 +297,6 @@ func (a *app) printRequest(ctx context.Context, c *reach, r latch.Request) error
 		return err
 	}
 	return l.end("no history")
-}
-
-// newRequestChange makes cancel and retry, by ids or by filters.
-func newRequestChange(a *app, verb, short, done string) *cobra.Command {
-	var f requestFilters
-	var yes bool
-	cmd := &cobra.Command{
-		Use: verb + " ID…|FILTERS", Short: short + ", by id or by filters",
-		RunE: func(cmd *cobra.Command, ids []string) error {
-			q := f.values()
-			if (len(ids) == 0) == (len(q) == 0) {
-				return &usageError{fmt.Sprintf("request %s wants ids or filters, one of them", verb), "see latchd request " + verb + " --help"}
-			}
-			return a.with(cmd.Context(), need{}, func(c *reach) error {
-				if len(ids) == 0 {
-					// Only open ones can be cancelled, only done ones retried. One that
-					// gave way, or was taken back, is filed anew only when its outcome
-					// is named: it would take the place of what was asked for since.
-					if !q.Has("state") && verb == "cancel" {
-						q.Set("state", "pending,waiting,held")
-					}
-					if !q.Has("outcome") && verb == "retry" {
-						q.Set("outcome", outcomesForPerson)
-					}
-					var err error
-					if ids, err = a.picked(cmd.Context(), c, q, verb, yes); err != nil {
-						return err
-					}
-				}
-				return a.change(cmd.Context(), c, verb, done, ids)
-			})
-		},
-	}
-	f.flags(cmd)
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask before a change by filters")
-	return listed(cmd)
-}
-
-// picked finds the requests that the filters mean and asks a person.
-func (a *app) picked(ctx context.Context, c *reach, q url.Values, verb string, yes bool) ([]string, error) {
-	var ids []string
-	err := all(ctx, c, "/requests", q, func(r latch.Request) error {
-		ids = append(ids, r.ID)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	if len(ids) == 0 {
-		fmt.Fprintln(a.err, "no such request")
-		return nil, nil
-	}
-	if yes {
-		fmt.Fprintf(a.err, "%s: %s\n", verb, plural(len(ids), "request"))
-		return ids, nil
-	}
-	if !isTerminal(a.stdin) {
-		return nil, &usageError{fmt.Sprintf("%s would be changed, and nobody can be asked here", plural(len(ids), "request")), "add --yes"}
-	}
-	fmt.Fprintf(a.err, "%s %s? [y/N] ", verb, plural(len(ids), "request"))
-	// Reading from a terminal knows no context; it ends with the process.
-	answered := make(chan string, 1)
-	go func() {
-		answer, _ := bufio.NewReader(a.stdin).ReadString('\n') // none is a no
-		answered <- answer
-	}()
-	select {
-	case <-ctx.Done():
-		fmt.Fprintln(a.err)
-		return nil, ctx.Err()
-	case answer := <-answered:
-		if !strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y") {
-			fmt.Fprintln(a.err, "nothing was changed")
-			return nil, status(exitFailed)
-		}
-	}
-	return ids, nil
-}
-
-func (a *app) change(ctx context.Context, c *reach, verb, done string, ids []string) error {
-	failed := 0
-	l := newListing(a, requestHeader, requestColumns, requestRow)
-	for chunk := range slices.Chunk(ids, state.MaxPerCall/10) {
-		var got server.Changed
-		if err := c.call(ctx, http.MethodPost, "/requests/"+verb, nil, server.IDs{IDs: chunk}, &got); err != nil {
-			return err
-		}
-		for _, r := range got.Requests {
-			if a.machine() {
-				if err := l.add(r); err != nil {
-					return err
-				}
-			} else {
-				fmt.Fprintf(a.out, "%s %s\n", r.ID, done)
-			}
-		}
-		for _, id := range slices.Sorted(maps.Keys(got.Refused)) {
-			failed++
-			fmt.Fprintf(a.err, "%s not %s: %s\n", id, done, got.Refused[id])
-		}
-	}
-	if a.machine() {
-		if err := l.end(""); err != nil {
-			return err
-		}
-	}
-	if failed > 0 {
-		return status(exitFailed)
-	}
-	return nil
 }
 
 func decode(r io.Reader, into any) error {
