@@ -40,6 +40,28 @@ type Entry struct {
 	Detail   string          `json:"detail,omitempty"`
 	Approved bool            `json:"approved,omitempty"`
 	Evidence *AccountReading `json:"evidence,omitempty"`
+	// CustomerAt is when the customer was read that the decision rests on.
+	CustomerAt time.Time `json:"customerAt,omitzero"`
+	// Answer is what Stax Bill answered to the latch call, in a sentence; empty
+	// where there was no call, or its answer was not seen.
+	Answer string `json:"answer,omitempty"`
+	// ReadBack is what reading the customer showed after the call.
+	ReadBack *ReadBack `json:"readBack,omitempty"`
+}
+
+// ReadBack is what Stax Bill showed of a customer after a call.
+type ReadBack struct {
+	Account    AccountID `json:"salesforceId,omitempty"` // "" = not latched
+	NoCustomer bool      `json:"noCustomer,omitempty"`   // Stax Bill has no such customer
+	At         time.Time `json:"at"`
+}
+
+// Told gives a reading as the history keeps it; nil for none.
+func (r *CustomerReading) Told() *ReadBack {
+	if r == nil {
+		return nil
+	}
+	return &ReadBack{Account: r.Account, NoCustomer: !r.Found, At: r.At.UTC()}
 }
 
 // The kinds of history entries beside the outcomes.

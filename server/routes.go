@@ -46,6 +46,7 @@ func (s *Server) Handler() http.Handler {
 	handle("GET /mappings", s.listMappings)
 	handle("GET /mappings/{customer}", s.showMapping)
 	handle("GET /history", s.listHistory)
+	handle("GET /why/{id}", s.why)
 	handle("GET /runs", s.listRuns)
 	handle("POST /runs", s.startRun)
 	handle("GET /runs/{id}", s.showRun)

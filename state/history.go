@@ -22,6 +22,7 @@ func (t *tx) enterID(now time.Time, e latch.Entry) (string, error) {
 	}
 	e.ID, e.At = "", e.At.UTC()
 	e.From, e.To = storable(e.From), storable(e.To)
+	e.CustomerAt = e.CustomerAt.UTC()
 	if e.Evidence != nil {
 		evidence := *e.Evidence
 		evidence.At = evidence.At.UTC()

@@ -168,6 +168,7 @@ func (t *tx) finish(run string, was, r latch.Request, v Verdict, now time.Time) 
 	return r, t.enter(now, latch.Entry{
 		Kind: string(r.Outcome), Customer: r.Customer, Request: r.ID, Run: run, From: v.From, To: orElse(v.Account, r.Account),
 		Source: r.Source, By: r.By, Detail: r.Detail, Evidence: v.Evidence,
+		CustomerAt: v.CustomerAt, Answer: v.Answer, ReadBack: v.ReadBack,
 	})
 }
 

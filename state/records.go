@@ -77,6 +77,10 @@ type Verdict struct {
 	Hold          *latch.Hold // for Held
 	Evidence      *latch.AccountReading
 	Reading       *latch.CustomerReading // updates the mapping as Observe does
+	// What the history tells of a call, beside its outcome.
+	CustomerAt time.Time
+	Answer     string
+	ReadBack   *latch.ReadBack
 }
 
 // Fate is what became of the call of an intent.

@@ -119,6 +119,7 @@ func (t *tx) applied(run string, was, r latch.Request, i latch.Intent, v Verdict
 	e := latch.Entry{
 		Kind: string(r.Outcome), Customer: r.Customer, Request: r.ID, Run: run, From: from, To: to,
 		Source: r.Source, By: r.By, Detail: r.Detail, Approved: i.Approved, Evidence: v.Evidence,
+		CustomerAt: v.CustomerAt, Answer: v.Answer, ReadBack: v.ReadBack,
 	}
 	if e.Evidence == nil && i.Evidence.Account != "" {
 		e.Evidence = &i.Evidence
@@ -149,5 +150,6 @@ func (t *tx) unanswered(run string, was latch.Request, i latch.Intent, one Settl
 	return r, t.enter(at, latch.Entry{
 		Kind: latch.KindUnanswered, Customer: r.Customer, Request: r.ID, Run: run, From: i.From, To: i.To,
 		Source: r.Source, By: r.By, Detail: r.Detail, Approved: i.Approved,
+		CustomerAt: v.CustomerAt, Answer: v.Answer, ReadBack: v.ReadBack,
 	})
 }

@@ -307,5 +307,7 @@ func (r *run) guardedCall(ctx context.Context, j job) (res result) {
 			Request: in.Request, To: latch.Done, Outcome: in.Outcome(), From: in.From, Account: in.To,
 		}}
 	}
-	return r.call(ctx, j)
+	res = r.call(ctx, j)
+	res.verdict.CustomerAt = j.step.CustomerAt
+	return res
 }

@@ -258,7 +258,10 @@ func (r *run) recordVerdicts(ctx context.Context, qs []state.Queued, steps []lat
 		v := state.Verdict{
 			Request: s.Request, To: latch.Waiting, WaitingFor: s.WaitingFor, NextAttemptAt: s.NotBefore,
 			Outcome: s.Outcome, Detail: s.Detail, From: s.From, Account: s.To,
-			AddAttempt: s.WaitingFor == latch.WaitRetry,
+			AddAttempt: s.WaitingFor == latch.WaitRetry, CustomerAt: s.CustomerAt,
+		}
+		if s.Outcome.Changed() {
+			v.ReadBack = &latch.ReadBack{Account: s.To, At: s.CustomerAt.UTC()}
 		}
 		if evidence.Account != "" {
 			v.Evidence = &evidence

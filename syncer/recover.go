@@ -89,7 +89,7 @@ func (r *run) recoverPage(ctx context.Context, page []latch.Intent) error {
 			evidence := in.Evidence
 			verdicts = append(verdicts, state.Verdict{
 				Request: in.Request, To: latch.Done, Outcome: in.Outcome(), From: in.From, Account: in.To,
-				Evidence: &evidence, Detail: "its call took effect before latchd was interrupted; found by reading the customer",
+				Evidence: &evidence, ReadBack: reading.Told(), Detail: "its call took effect before latchd was interrupted; found by reading the customer",
 			})
 			continue
 		}

@@ -50,7 +50,9 @@ func (r *run) call(ctx context.Context, j job) result {
 	r.step("apply:after-call")
 	if err == nil {
 		if got.Account == "" || got.Account == in.To {
-			return r.applied(in, "")
+			res := r.applied(in, "")
+			res.verdict.Answer = accepted(got.Account)
+			return res
 		}
 		return r.namesAnother(ctx, j, got.Account)
 	}
@@ -65,6 +67,14 @@ func (r *run) call(ctx context.Context, j job) result {
 		return r.refused(ctx, j, sberr)
 	}
 	return r.readBack(ctx, j, sberr)
+}
+
+// accepted says of a 2xx which account its body names.
+func accepted(named latch.AccountID) string {
+	if named == "" {
+		return "success, naming no account"
+	}
+	return "success, naming account " + string(named)
 }
 
 func (r *run) applied(in latch.Intent, detail string) result {
@@ -110,6 +120,7 @@ func (r *run) readBack(ctx context.Context, j job, cause *staxbill.Error) result
 	reading, err := r.readNow(ctx, in.Customer)
 	if err == nil && latch.Applied(in, reading) {
 		res := r.applied(in, "its call got no whole answer; its effect was found by reading the customer")
+		res.verdict.Answer, res.verdict.ReadBack = cause.Error(), reading.Told()
 		if !j.q.Quiet.Until.IsZero() {
 			// An earlier call for the same account may be the one that is seen
 			// here, so this one may take effect yet.
@@ -118,6 +129,9 @@ func (r *run) readBack(ctx context.Context, j job, cause *staxbill.Error) result
 		return res
 	}
 	res := r.unanswered(j, cause.Error())
+	if err == nil {
+		res.verdict.ReadBack = reading.Told()
+	}
 	res.counted, res.accepted = cause, j.q.Request.AcceptedAt
 	return res
 }
@@ -125,9 +139,11 @@ func (r *run) readBack(ctx context.Context, j job, cause *staxbill.Error) result
 func (r *run) unanswered(j job, detail string) result {
 	in := j.intent
 	now := r.s.now()
+	verdict := r.retry(j, detail)
+	verdict.Answer = detail
 	r.log.Warn("a call got no whole answer and may still take effect", zap.String("event", latch.EventUnanswered),
 		zap.String("request", in.Request), zap.Int64("fusebillId", int64(in.Customer)), zap.String("salesforceId", string(in.To)), zap.String("detail", detail))
-	return result{intent: in, fate: state.FateUnanswered, at: now, quietUntil: now.Add(r.set.QuietTime), verdict: r.retry(j, detail)}
+	return result{intent: in, fate: state.FateUnanswered, at: now, quietUntil: now.Add(r.set.QuietTime), verdict: verdict}
 }
 
 // refused settles an answered 4xx: nothing changed by us. Why it was refused is
@@ -148,9 +164,12 @@ func (r *run) refused(ctx context.Context, j job, cause *staxbill.Error) result 
 		return res
 	case explained != nil && explained.Outcome.Changed():
 		// An earlier call of this request, whose answer was not seen.
-		return r.applied(in, explained.Detail)
+		res := r.applied(in, explained.Detail)
+		res.verdict.Answer, res.verdict.ReadBack = cause.Error(), explained.ReadBack
+		return res
 	case explained != nil:
 		res.verdict = *explained
+		res.verdict.Answer = cause.Error()
 		return res
 	case r.s.now().Before(quiet.Until):
 		// An earlier call may still take effect, so no outcome but success is
@@ -166,7 +185,7 @@ func (r *run) refused(ctx context.Context, j job, cause *staxbill.Error) result 
 		return res
 	}
 	res.verdict = state.Verdict{
-		Request: in.Request, To: latch.Done, Outcome: latch.Rejected, From: in.From, Account: in.To, Detail: cause.Error(),
+		Request: in.Request, To: latch.Done, Outcome: latch.Rejected, From: in.From, Account: in.To, Detail: cause.Error(), Answer: cause.Error(),
 	}
 	return res
 }
@@ -176,7 +195,9 @@ func (r *run) namesAnother(ctx context.Context, j job, named latch.AccountID) re
 	in := j.intent
 	reading, err := r.readNow(ctx, in.Customer)
 	if err == nil && latch.Applied(in, reading) {
-		return r.applied(in, fmt.Sprintf("the answer named %s; reading the customer shows the account asked for", named))
+		res := r.applied(in, fmt.Sprintf("the answer named %s; reading the customer shows the account asked for", named))
+		res.verdict.Answer, res.verdict.ReadBack = accepted(named), reading.Told()
+		return res
 	}
 	return r.unanswered(j, fmt.Sprintf("Stax Bill answered with success and named account %s instead of %s", named, in.To))
 }
@@ -209,7 +230,7 @@ func (r *run) decideAgain(ctx context.Context, j job) (*state.Verdict, latch.Qui
 		return nil, quiet, err
 	}
 	s := latch.Decide(req, latch.Facts{Customer: reading, Account: account, Intent: j.q.Intent, Quiet: quiet, Now: r.s.now()}, r.set.Policy)
-	v := state.Verdict{Request: in.Request, From: s.From, Account: s.To, Detail: s.Detail, Reading: &reading, Evidence: &account}
+	v := state.Verdict{Request: in.Request, From: s.From, Account: s.To, Detail: s.Detail, Reading: &reading, Evidence: &account, ReadBack: reading.Told()}
 	switch {
 	case s.Outcome != "":
 		v.To, v.Outcome = latch.Done, s.Outcome

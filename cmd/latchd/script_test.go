@@ -119,6 +119,11 @@ func scripts(dir string, daemon bool) testscript.Params {
 				_, err = box(ts).AddFault(sandbox.Fault{Match: sandbox.FaultMatch{Call: args[0]}, Do: sandbox.FaultAction{Status: status}})
 				ts.Check(err)
 			},
+			// lostanswer: the next latch call takes effect and its answer is lost.
+			"lostanswer": func(ts *testscript.TestScript, _ bool, _ []string) {
+				_, err := box(ts).AddFault(sandbox.Fault{Match: sandbox.FaultMatch{Call: "latch", Nth: 1}, Do: sandbox.FaultAction{Cut: "after"}})
+				ts.Check(err)
+			},
 			// hand CUSTOMER ACCOUNT: somebody latches it by hand; - for none.
 			"hand": func(ts *testscript.TestScript, _ bool, args []string) {
 				id, err := strconv.ParseInt(args[0], 10, 64)
