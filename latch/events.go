@@ -56,6 +56,7 @@ const (
 	EventStateBroken     = "state_broken"
 	EventScheduled       = "run_scheduled"
 	EventSocketError     = "socket_error"
+	EventAudited         = "audited"
 	EventPaused          = "writes_paused"
 	EventResumed         = "writes_resumed"
 	EventPausedRun       = "run_paused"

@@ -57,7 +57,7 @@ func asError(err error) (*Error, int) {
 	case errors.As(err, &file):
 		e.Kind = KindFileRefused
 		return e, http.StatusUnprocessableEntity
-	case errors.Is(err, syncer.ErrStopping), errors.Is(err, syncer.ErrTooMany), errors.Is(err, context.Canceled):
+	case errors.Is(err, syncer.ErrStopping), errors.Is(err, syncer.ErrTooMany), errors.Is(err, syncer.ErrAuditing), errors.Is(err, context.Canceled):
 		e.Kind = KindStopping
 		return e, http.StatusServiceUnavailable
 	case errors.Is(err, state.ErrOutcomeUnknown):

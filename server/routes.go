@@ -50,6 +50,7 @@ func (s *Server) Handler() http.Handler {
 	handle("GET /runs", s.listRuns)
 	handle("POST /runs", s.startRun)
 	handle("GET /runs/{id}", s.showRun)
+	handle("POST /audit", s.audit)
 	handle("POST /approve", s.approve)
 	handle("POST /reject", s.reject)
 	handle("POST /pause", s.pause)

@@ -62,6 +62,8 @@ type Syncer struct {
 	hook  func(step string)
 	done  func(latch.Run)
 
+	auditing sync.Mutex // one audit at a time
+
 	orders orders
 	filing together
 

@@ -80,7 +80,7 @@ type bar struct {
 
 var phaseWords = map[string]string{
 	"recover": "resolving interrupted calls", "bind": "signing in", "pull": "pulling accounts", "survey": "surveying customers",
-	"collect": "collecting requests", "plan": "reading and deciding", "apply": "latching",
+	"collect": "collecting requests", "plan": "reading and deciding", "apply": "latching", "audit": "reading latched accounts",
 }
 
 func (a *app) newBar() *bar {

@@ -124,6 +124,23 @@ func scripts(dir string, daemon bool) testscript.Params {
 				_, err := box(ts).AddFault(sandbox.Fault{Match: sandbox.FaultMatch{Call: "latch", Nth: 1}, Do: sandbox.FaultAction{Cut: "after"}})
 				ts.Check(err)
 			},
+			// account delete ID, account forget ID (from the bin), account purge ID
+			// (both), account merge ID INTO.
+			"account": func(ts *testscript.TestScript, _ bool, args []string) {
+				switch args[0] {
+				case "delete":
+					ts.Check(box(ts).DeleteAccount(args[1]))
+				case "purge":
+					ts.Check(box(ts).DeleteAccount(args[1]))
+					ts.Check(box(ts).PurgeAccount(args[1]))
+				case "forget":
+					ts.Check(box(ts).PurgeAccount(args[1]))
+				case "merge":
+					ts.Check(box(ts).MergeAccount(args[1], args[2]))
+				default:
+					ts.Fatalf("account %s?", args[0])
+				}
+			},
 			// hand CUSTOMER ACCOUNT: somebody latches it by hand; - for none.
 			"hand": func(ts *testscript.TestScript, _ bool, args []string) {
 				id, err := strconv.ParseInt(args[0], 10, 64)
