@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,10 @@ const (
 type Options struct {
 	Accounts  int // seeded accounts, up to MaxRecords
 	Customers int // seeded customers, up to MaxRecords
+
+	// LatchedEvery is how dense the seeded latches are: customers whose index it
+	// divides; 0 = 4.
+	LatchedEvery int
 
 	// Seed names the org: the same seed gives the same org, ids, names and
 	// timestamps; another one gives another org id, other account ids and other
@@ -66,6 +71,9 @@ func New(o Options) (*Sandbox, error) {
 	if o.Accounts < 0 || o.Customers < 0 || o.Accounts > MaxRecords || o.Customers > MaxRecords {
 		return nil, fmt.Errorf("sandbox: %d accounts and %d customers were asked for; each must be from 0 to %d", o.Accounts, o.Customers, MaxRecords)
 	}
+	if o.LatchedEvery < 0 {
+		return nil, fmt.Errorf("sandbox: every %dth customer cannot be latched; give a number from 1 on", o.LatchedEvery)
+	}
 	limits, err := limitsNamed(o.Limits)
 	if err != nil {
 		return nil, err
@@ -80,7 +88,7 @@ func New(o Options) (*Sandbox, error) {
 		seed:       seed,
 		org:        newOrg(seed),
 		accounts:   newAccounts(seed, o.Accounts),
-		customers:  newCustomers(seed, o.Customers, o.Accounts),
+		customers:  newCustomers(seed, o.Customers, o.Accounts, cmp.Or(o.LatchedEvery, latchedEvery)),
 		sessions:   newSessions(),
 		cursors:    newCursors(seed),
 		bulk:       newBulk(),
@@ -112,10 +120,10 @@ func (s *Sandbox) MissingAccountID(i int) string {
 }
 
 // CustomerID is the id of the i-th customer, counted from 0: 1000001 and so on.
-// Customers whose index is divisible by 4 are seeded as latched, each to the
-// account of the same index (modulo the number of accounts); of these every
-// fourth, from index 8 on, shows the 15-character id. Customers 1, 5, 9, … are
-// not latched, although their salesforceSynchStatus is Enabled.
+// Customers whose index is divisible by Options.LatchedEvery are seeded as latched,
+// each to the account of the same index (modulo the number of accounts); of these,
+// 8, 24, 40, … show the 15-character id. Customers 1, 5, 9, … are not latched,
+// although their salesforceSynchStatus is Enabled.
 func (s *Sandbox) CustomerID(i int) int64 { return firstCustomerID + int64(i) }
 
 // OrgID is the organization's 18-character id.

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -104,8 +105,23 @@ func TestSeedNamesTheOrg(t *testing.T) {
 	}
 }
 
+func TestHalfOfTheCustomersAreLatched(t *testing.T) {
+	w := newWorld(t, Options{Accounts: 40, Customers: 40, LatchedEvery: 2})
+	latched := 0
+	for i, c := range w.Customers(0, 40) {
+		if c.SalesforceID != "" {
+			latched++
+			equal(t, "its account", w.AccountID(i)[:15], c.SalesforceID[:15])
+		}
+	}
+	equal(t, "latched customers", latched, 20)
+	must(t, w.SetVariants(map[string]string{VariantLatchShared: "refused"}))
+	body := fmt.Sprintf(`{"fusebillId":%d,"salesforceId":%q}`, w.CustomerID(1), w.AccountID(2))
+	wantStatus(t, w.stax("POST", "/Salesforce/Latch", body), 400, "already associated with another customer")
+}
+
 func TestOptionsAreChecked(t *testing.T) {
-	for _, o := range []Options{{Accounts: -1}, {Customers: MaxRecords + 1}, {Limits: "some"}, {JWTPublicKey: "none"}} {
+	for _, o := range []Options{{Accounts: -1}, {Customers: MaxRecords + 1}, {Limits: "some"}, {LatchedEvery: -1}, {JWTPublicKey: "none"}} {
 		if _, err := New(o); err == nil {
 			t.Errorf("%+v passed", o)
 		}

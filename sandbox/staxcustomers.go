@@ -35,13 +35,17 @@ type customers struct {
 	seed     seeding
 	n        int
 	accounts int // seeded accounts, for the seeded links
+	every    int // customers whose index it divides are seeded as latched
 
 	mu    sync.RWMutex
 	links map[int]link
 }
 
-func newCustomers(seed seeding, n, accounts int) *customers {
-	return &customers{seed: seed, n: n, accounts: accounts, links: map[int]link{}}
+// latchedEvery is Options.LatchedEvery when nobody says otherwise.
+const latchedEvery = 4
+
+func newCustomers(seed seeding, n, accounts, every int) *customers {
+	return &customers{seed: seed, n: n, accounts: accounts, every: every, links: map[int]link{}}
 }
 
 func (c *customers) index(id int64) (int, bool) {
@@ -56,19 +60,16 @@ func (c *customers) link(i int) link {
 	}
 	_, modified := c.seed.customerTimes(i)
 	l := link{modified: modified}
-	switch i % 4 {
-	case 0:
-		if c.accounts == 0 {
-			break
-		}
+	switch {
+	case i%c.every == 0 && c.accounts > 0:
 		l.salesforceID = c.seed.accountID(i % c.accounts)
 		if i%16 == 8 {
 			l.salesforceID = l.salesforceID[:15]
 		}
 		l.accountType, l.synchStatus = "Company", "Enabled"
-	case 1:
+	case i%4 == 1:
 		l.synchStatus = "Enabled" // and yet not latched: only salesforceId tells
-	case 3:
+	case i%4 == 3:
 		l.synchStatus = "Disabled"
 	}
 	return l
@@ -109,7 +110,7 @@ func (c *customers) holder(account string, except int) int {
 		return -1
 	}
 	for i := first; i < c.n; i += c.accounts {
-		if _, changed := c.links[i]; !changed && i%4 == 0 && i != except {
+		if _, changed := c.links[i]; !changed && i%c.every == 0 && i != except {
 			return i
 		}
 	}

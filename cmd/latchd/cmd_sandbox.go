@@ -12,7 +12,7 @@ import (
 
 func newSandboxCommand(a *app) *cobra.Command {
 	var listen, limits string
-	var accounts, customers int
+	var accounts, customers, latchedEvery int
 	var seed uint64
 	cmd := &cobra.Command{
 		Use:   "sandbox",
@@ -30,7 +30,7 @@ latch customers by hand, and read the ledger of every call and effect.`,
 			if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 				return usage("--listen takes loopback addresses alone: the sandbox asks for no key on its control paths")
 			}
-			box, err := sandbox.New(sandbox.Options{Accounts: accounts, Customers: customers, Seed: seed, Limits: limits})
+			box, err := sandbox.New(sandbox.Options{Accounts: accounts, Customers: customers, LatchedEvery: latchedEvery, Seed: seed, Limits: limits})
 			if err != nil {
 				return usage("%s", strings.TrimPrefix(err.Error(), "sandbox: "))
 			}
@@ -49,7 +49,8 @@ latch customers by hand, and read the ledger of every call and effect.`,
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8712", "the `ADDRESS`:PORT to serve on; port 0 picks a free one")
 	cmd.Flags().IntVar(&accounts, "accounts", 10_000, "accounts in the org")
-	cmd.Flags().IntVar(&customers, "customers", 2_000, "customers in Stax Bill; every fourth is latched")
+	cmd.Flags().IntVar(&customers, "customers", 2_000, "customers in Stax Bill")
+	cmd.Flags().IntVar(&latchedEvery, "latched-every", 4, "of the customers each `N`th is latched from the beginning")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "the same seed gives the same org")
 	cmd.Flags().StringVar(&limits, "limits", "none", "rate limits of Stax Bill: live, test or none")
 	return cmd
