@@ -12,6 +12,7 @@ type CustomerReading struct {
 	Found    bool      // false only after a live 404
 	Account  AccountID // "" = not latched
 	Created  time.Time // zero where the answer did not say
+	Modified time.Time // by Stax Bill's clock; zero where the answer did not say
 	At       time.Time // when the answer was asked for
 }
 

@@ -70,17 +70,22 @@ func (c *Client) latchedTo(a *answer, customer latch.CustomerID) (latch.AccountI
 	if body[0] != '{' {
 		return "", fmt.Errorf("a customer object was expected, not %s", shape(body))
 	}
-	var w wireCustomer
-	if err := json.Unmarshal(body, &w); err != nil {
-		return "", unreadable(err)
+	// More is let pass here than of a customer that is read: the call has
+	// succeeded, whatever its answer looks like.
+	var named struct {
+		ID      json.RawMessage `json:"id"`
+		Account json.RawMessage `json:"salesforceId"`
 	}
-	if w.ID == nil && len(explain(body, c.hide).details) > 0 {
+	if err := json.Unmarshal(body, &named); err != nil {
+		return "", errShape
+	}
+	if named.ID == nil && len(explain(body, c.hide).details) > 0 {
 		return "", errors.New("a success that speaks of errors")
 	}
-	if text, err := scalar(w.ID); err == nil && text != "" && text != customer.String() {
+	if text, err := scalar(named.ID); err == nil && text != "" && text != customer.String() {
 		return "", errors.New("the answer is about another customer")
 	}
-	account, err := scalar(w.Account)
+	account, err := scalar(named.Account)
 	if err != nil {
 		return "", fmt.Errorf("salesforceId: %w", err)
 	}

@@ -29,6 +29,8 @@ type call struct {
 	target   string // path and query below the base URL, encoded
 	body     []byte
 	maxBody  int64
+	// into, where it is set, is what the answer's body is read into, and keeps.
+	into *bytes.Buffer
 	// settled calls are seen to their end once they go out, also when the
 	// caller gives up: their fate matters more than the time.
 	settled bool
@@ -95,11 +97,23 @@ func (c *Client) send(ctx context.Context, k call) (*answer, *Error) {
 	if a.status >= 400 { // the body only explains
 		k.maxBody = min(k.maxBody, maxBody)
 	}
-	a.body, err = io.ReadAll(io.LimitReader(resp.Body, k.maxBody+1))
+	a.body, err = k.readBody(resp.Body)
 	_ = resp.Body.Close() // what was read is all that is wanted of it
 	slow := err != nil && ctx.Err() == nil && timedOut(callCtx, err)
 	blocked := c.budget.leave(t, ending{reached: true, header: resp.Header, status: resp.StatusCode, slow: slow})
 	return c.judge(ctx, k, a, err, slow, blocked)
+}
+
+// readBody reads one byte more than is taken, so that a body which is too long
+// is known.
+func (k call) readBody(body io.Reader) ([]byte, error) {
+	limited := io.LimitReader(body, k.maxBody+1)
+	if k.into == nil {
+		return io.ReadAll(limited)
+	}
+	k.into.Reset()
+	_, err := k.into.ReadFrom(limited)
+	return k.into.Bytes(), err
 }
 
 // judge tells a whole 2xx from everything else.
