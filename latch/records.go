@@ -71,6 +71,11 @@ const (
 	KindHeld       = "held"       // by the guard
 	KindApproved   = "approved"   // by a person
 	KindUnanswered = "unanswered" // a call whose answer was not seen
+
+	// The account of a latched customer; these name it as From.
+	KindAccountDeleted = "account-deleted"
+	KindAccountMerged  = "account-merged" // Detail and Evidence name the survivor
+	KindAccountBack    = "account-back"   // deleted or merged away as it was told, it is there again
 )
 
 // Result is how a run ended.
@@ -95,6 +100,7 @@ type Run struct {
 	Error      string          `json:"error,omitempty"`
 	Accounts   AccountCounts   `json:"accounts"`
 	Customers  CustomerCounts  `json:"customers"`
+	Stale      StaleCounts     `json:"stale,omitzero"`
 	Outcomes   map[Outcome]int `json:"outcomes"`
 	Pending    int             `json:"pending"`
 	Waiting    int             `json:"waiting"`
@@ -113,6 +119,15 @@ type AccountCounts struct {
 	Added   int `json:"added"`
 	Deleted int `json:"deleted"`
 	Merged  int `json:"merged"`
+}
+
+// StaleCounts is what a run told of customers that are latched to an account
+// which is gone.
+type StaleCounts struct {
+	Deleted  int `json:"deleted"`  // newly, the account was deleted
+	Merged   int `json:"merged"`   // newly, or into another survivor than before
+	Back     int `json:"back"`     // the account is there again
+	Followed int `json:"followed"` // requests filed for the survivor
 }
 
 // CustomerCounts is what a survey did to the mapping.

@@ -32,13 +32,17 @@ type Request struct {
 	Interactive bool `json:"interactive,omitempty"`
 }
 
+// SourceMerge is the source of requests that latchd files itself, to follow an
+// account that was merged away to its survivor.
+const SourceMerge = "merge"
+
 // Filing is a request that is about to be accepted.
 type Filing struct {
 	Customer    CustomerID
 	Account     AccountID
 	Force       bool
 	OnlyFrom    AccountID
-	Source      string // "command", "import:FILE:LINE", "drop:FILE:LINE", …
+	Source      string // "command", "import:FILE:LINE", "drop:FILE:LINE", SourceMerge, …
 	By          string
 	RetryOf     string
 	Interactive bool

@@ -182,6 +182,14 @@ func crashScript() []func(context.Context, *Store) error {
 			_, err := s.ApplyChanges(ctx, []latch.AccountChange{{Account: acc(1), State: latch.AccountDeleted}}, at(8), at(8))
 			return err
 		},
+		func(ctx context.Context, s *Store) error {
+			_, err := s.ApplyChanges(ctx, []latch.AccountChange{{Account: acc(1), State: latch.AccountMerged, Survivor: acc(4)}}, at(8), at(8))
+			return err
+		},
+		func(ctx context.Context, s *Store) error {
+			_, err := s.TellStale(ctx, packAll(accounts(0, 5)), StaleOrder{Run: "r", Follow: true, Now: at(8)})
+			return err
+		},
 		func(ctx context.Context, s *Store) error { return s.SetBinding(ctx, Binding{OrgID: "o"}) },
 		func(ctx context.Context, s *Store) error { return s.SetNote(ctx, "a", "b") },
 		func(ctx context.Context, s *Store) error {

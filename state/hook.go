@@ -34,6 +34,7 @@ const (
 	stepCommitPull   = "commit-pull"
 	stepDropOld      = "drop-old-index"
 	stepChanges      = "apply-changes"
+	stepStale        = "tell-stale"
 	stepStartRun     = "start-run"
 	stepFinishRun    = "finish-run"
 	stepInterrupted  = "end-interrupted"

@@ -23,27 +23,29 @@ var (
 	bFinished  = []byte("finished")   // index: time, request id → nothing
 	bIdentity  = []byte("identities") // identity → request id
 	bIdentOf   = []byte("identities-of")
-	bReady     = []byte("ready")     // index: class, request id → customer; heads that may be planned
-	bDue       = []byte("due")       // index: time, request id → class, customer; heads that wait for a time
-	bPromoted  = []byte("promoted")  // index: those keys of ready whose time has come → nothing
-	bHeads     = []byte("heads")     // index: customer → which of ready and due, and the key there
-	bHolds     = []byte("holds")     // request id → hold
-	bIntents   = []byte("intents")   // request id → intent, and an earlier unanswered one
-	bIntentOf  = []byte("intent-of") // index: customer → request id
-	bQuiet     = []byte("quiet")     // customer → quiet time
-	bMapping   = []byte("mapping")   // customer → mapping
-	bHolders   = []byte("holders")   // index: account, customer → nothing
-	bSurvey    = []byte("survey")    // customer → staged row
-	bIndex0    = []byte("index-0")   // pages of packed account ids
-	bIndex1    = []byte("index-1")   // the other generation
-	bGone      = []byte("gone")      // packed account id → what became of it
-	bGoneAt    = []byte("gone-at")   // index: time, packed account id → nothing
-	bRuns      = []byte("runs")      // run id → run
-	bOpenRuns  = []byte("open-runs") // index: run id → nothing, of runs without an end
-	bPlans     = []byte("plans")     // digest → held steps
-	bPlansAt   = []byte("plans-at")  // index: time, digest → nothing
-	bRefusals  = []byte("refusals")  // digest → refusal
-	bHistory   = []byte("history")   // entry id → entry
+	bReady     = []byte("ready")      // index: class, request id → customer; heads that may be planned
+	bDue       = []byte("due")        // index: time, request id → class, customer; heads that wait for a time
+	bPromoted  = []byte("promoted")   // index: those keys of ready whose time has come → nothing
+	bHeads     = []byte("heads")      // index: customer → which of ready and due, and the key there
+	bHolds     = []byte("holds")      // request id → hold
+	bIntents   = []byte("intents")    // request id → intent, and an earlier unanswered one
+	bIntentOf  = []byte("intent-of")  // index: customer → request id
+	bQuiet     = []byte("quiet")      // customer → quiet time
+	bMapping   = []byte("mapping")    // customer → mapping
+	bHolders   = []byte("holders")    // index: account, customer → nothing
+	bSurvey    = []byte("survey")     // customer → staged row
+	bIndex0    = []byte("index-0")    // pages of packed account ids
+	bIndex1    = []byte("index-1")    // the other generation
+	bStale     = []byte("stale")      // packed account id, customer → what was told of that mapping
+	bStaleInto = []byte("stale-into") // index: packed id of a survivor, key of stale → nothing
+	bGone      = []byte("gone")       // packed account id → what became of it
+	bGoneAt    = []byte("gone-at")    // index: time, packed account id → nothing
+	bRuns      = []byte("runs")       // run id → run
+	bOpenRuns  = []byte("open-runs")  // index: run id → nothing, of runs without an end
+	bPlans     = []byte("plans")      // digest → held steps
+	bPlansAt   = []byte("plans-at")   // index: time, digest → nothing
+	bRefusals  = []byte("refusals")   // digest → refusal
+	bHistory   = []byte("history")    // entry id → entry
 	bHistoryC  = []byte("history-customers")
 	bHistoryA  = []byte("history-accounts")
 	bEffects   = []byte("effects") // time, request id → what the guard counts
@@ -51,7 +53,7 @@ var (
 	allBuckets = [][]byte{
 		bMeta, bNotes, bRequests, bCustomers, bOpen, bStates, bFinished, bIdentity, bIdentOf, bReady, bDue, bPromoted,
 		bHeads, bHolds, bIntents, bIntentOf, bQuiet, bMapping, bHolders, bSurvey, bIndex0, bIndex1,
-		bGone, bGoneAt, bRuns, bOpenRuns, bPlans, bPlansAt, bRefusals, bHistory, bHistoryC, bHistoryA, bEffects,
+		bStale, bStaleInto, bGone, bGoneAt, bRuns, bOpenRuns, bPlans, bPlansAt, bRefusals, bHistory, bHistoryC, bHistoryA, bEffects,
 	}
 )
 
@@ -60,6 +62,7 @@ var (
 	mSchema     = []byte("schema")
 	mLastID     = []byte("last-id")
 	mMappings   = []byte("mappings")
+	mStale      = []byte("stale-mappings")
 	mGeneration = []byte("generation")
 	mIndex      = []byte("index")
 	mSurvey     = []byte("survey")

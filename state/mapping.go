@@ -26,6 +26,11 @@ func (t *tx) setMapping(c latch.CustomerID, m mappingRecord) error {
 		if err := t.b(bHolders).Delete(join(accountPrefix(was.Account), key)); err != nil {
 			return err
 		}
+		if p, ok := was.Account.Pack(); ok {
+			if err := t.dropStale(staleKey{p, c}); err != nil {
+				return err
+			}
+		}
 	}
 	if m.Account == "" {
 		if found {

@@ -203,7 +203,8 @@ func (t *tx) pruneQuiet(now time.Time, limit int) (int, error) {
 }
 
 // pruneGone forgets old deletions and merges, save those of accounts that a
-// customer is still latched to: audit and why tell of them.
+// customer is still latched to, and of their survivors: audit and why tell of
+// them.
 func (t *tx) pruneGone(cut time.Time, limit int) (int, error) {
 	n := 0
 	end := binary.BigEndian.Uint64(timeKey(cut))
@@ -215,7 +216,7 @@ func (t *tx) pruneGone(cut time.Time, limit int) (int, error) {
 			return 0, &badRecord{"the list of deleted accounts has a key that is no account"}
 		}
 		prefix := accountPrefix(a)
-		if h, _ := t.b(bHolders).Cursor().Seek(prefix); !bytes.HasPrefix(h, prefix) {
+		if h, _ := t.b(bHolders).Cursor().Seek(prefix); !bytes.HasPrefix(h, prefix) && !t.isSurvivor(k[8:]) {
 			old = append(old, bytes.Clone(k[8:]))
 		}
 	}

@@ -12,6 +12,7 @@ import (
 var migrations = []func(*tx) error{
 	makeBuckets, // schema 1: a new file
 	packIndex,   // schema 2: the account index in pages
+	addStale,    // schema 3: what was told of stale mappings
 }
 
 // plainIndex are the generations of the account index up to schema 1: packed
@@ -60,6 +61,16 @@ func packIndex(t *tx) error {
 	for _, name := range plainIndex {
 		if err := t.DeleteBucket(name); err != nil {
 			return fmt.Errorf("drop the bucket %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// addStale makes room for what is told of stale mappings; nothing was told so far.
+func addStale(t *tx) error {
+	for _, name := range [][]byte{bStale, bStaleInto} {
+		if _, err := t.CreateBucketIfNotExists(name); err != nil {
+			return fmt.Errorf("make the bucket %s: %w", name, err)
 		}
 	}
 	return nil

@@ -37,6 +37,7 @@ func suite(t *testing.T, open func(t *testing.T) *Store) {
 		{"Pull", testPull},
 		{"PullLoss", testPullLoss},
 		{"Changes", testChanges},
+		{"Stale", testStale},
 		{"Runs", testRuns},
 		{"Approve", testApprove},
 		{"Reject", testReject},
