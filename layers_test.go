@@ -30,6 +30,7 @@ var layers = map[string]struct {
 	"server":     {[]string{"latch", "state", "syncer"}, "it answers people and never talks to a service itself"},
 	"notify":     {[]string{"latch", "network", "state"}, "it tells people what the state holds, and neither makes runs nor waits for them"},
 	"selftest":   {[]string{"latch", "sandbox", "state"}, "it looks at the program from outside; of the state it knows the file's check and how to make old records"},
+	"bench":      {[]string{"latch", "sandbox", "state"}, "it measures the program from outside; of the state it knows how to fill one, of the sandbox which ids it has"},
 	"cmd/latchd": {[]string{"latch", "config", "state", "sfclient", "staxbill", "sandbox", "syncer", "server", "notify", "selftest"}, "it wires everything; nobody imports it"},
 }
 
