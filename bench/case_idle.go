@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -46,7 +47,7 @@ func measureIdle(ctx context.Context, b *bench) error {
 	for _, r := range runs {
 		most = max(most, r.SalesforceCalls+r.StaxBillCalls)
 	}
-	slices.SortFunc(runs, func(a, b row) int { return int(1e9 * (a.CPUSeconds - b.CPUSeconds)) })
+	slices.SortFunc(runs, func(a, b row) int { return cmp.Compare(a.CPUSeconds, b.CPUSeconds) })
 	median := used.row(name, fmt.Sprintf("a run with nothing to do, median of %d", idleRuns))
 	m := runs[idleRuns/2]
 	median.WallSeconds, median.CPUSeconds, median.SalesforceCalls, median.StaxBillCalls = m.WallSeconds, m.CPUSeconds, m.SalesforceCalls, m.StaxBillCalls

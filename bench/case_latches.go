@@ -76,6 +76,9 @@ func (b *bench) measureLatches(ctx context.Context, name string, n int, perCall 
 	if err != nil {
 		return err
 	}
+	if latching.n < n {
+		return fmt.Errorf("the ledger has %d Latch calls for %d latches", latching.n, n)
+	}
 	ideal := time.Duration(n) * perCall / concurrency
 	b.atMost(name, "first to last Latch call", 1.05*ideal.Seconds(), latching.last.Sub(latching.first).Seconds(), "s", n == fullSize.latches/10)
 	return nil

@@ -55,6 +55,9 @@ func measureStart(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
+	if readBack.n == 0 {
+		return fmt.Errorf("no customer of the open intents was read")
+	}
 	used, err := d.kill()
 	if err != nil {
 		return err

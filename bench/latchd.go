@@ -55,6 +55,9 @@ func (w *world) measureOnce(ctx context.Context, name, what string, env []string
 	}
 	r := u.row(name, what)
 	r.SalesforceCalls, r.StaxBillCalls, r.StateMB, r.Remark = c.salesforce, c.staxbill, w.stateMB(), byKind(run.Calls)
+	if counted := (calls{run.Calls.Salesforce, run.Calls.StaxBill}); counted != c {
+		r.Remark += fmt.Sprintf("; THE RECORD HAS %d+%d CALLS", counted.salesforce, counted.staxbill)
+	}
 	w.b.row(r)
 	return run, r, nil
 }

@@ -29,6 +29,7 @@ type world struct {
 	accounts int
 	settings []string // environment that reaches it
 	cmd      *exec.Cmd
+	stderr   tailBuffer
 	cancel   context.CancelFunc
 }
 
@@ -45,7 +46,7 @@ func (b *bench) newWorld(ctx context.Context, accounts, customers, latchedEvery 
 	w := &world{b: b, dir: dir, accounts: accounts, cancel: cancel}
 	w.cmd = exec.CommandContext(ctx, b.latchd, "sandbox", "--listen", "127.0.0.1:0", "--seed", strconv.Itoa(seed),
 		"--accounts", strconv.Itoa(accounts), "--customers", strconv.Itoa(customers), "--latched-every", strconv.Itoa(latchedEvery))
-	w.cmd.Env = bare()
+	w.cmd.Env, w.cmd.Stderr = bare(), &w.stderr
 	w.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := w.cmd.StdoutPipe()
 	if err == nil {
@@ -62,7 +63,7 @@ func (b *bench) newWorld(ctx context.Context, accounts, customers, latchedEvery 
 	}
 	if err != nil {
 		w.close()
-		return nil, err
+		return nil, fmt.Errorf("%w\n%s", err, w.stderr.String())
 	}
 	return w, nil
 }
