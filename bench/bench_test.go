@@ -32,8 +32,8 @@ func call(t *testing.T, args ...string) (status int, out, progress string) {
 // and its figures are those of a process that did the work.
 func TestEveryCase(t *testing.T) {
 	dir := t.TempDir()
-	t.Setenv("LATCHD_STATE_PATH", "/nowhere") // settings of the caller count for nothing
-	status, out, progress := call(t, "-accounts", "1000", "-customers", "1000", "-latches", "200", "-output", "json", "-dir", dir)
+	t.Setenv("LATCHD_NO_SUCH", "1") // what the caller has set counts for nothing, and latchd refuses this
+	status, out, progress := call(t, "-accounts", "2500", "-customers", "1000", "-latches", "200", "-output", "json", "-dir", dir)
 	var rep report
 	if err := json.Unmarshal([]byte(out), &rep); err != nil {
 		t.Fatalf("%v\n%s\n%s", err, out, progress)
@@ -44,6 +44,9 @@ func TestEveryCase(t *testing.T) {
 	for _, r := range rep.Rows {
 		if r.WallSeconds <= 0 || r.CPUSeconds <= 0 || r.CPUSeconds > 60 || r.PeakMiB < 5 || r.PeakMiB > 500 {
 			t.Errorf("not the figures of a process: %+v", r)
+		}
+		if r.AnonMiB > r.PeakMiB || r.Case == "idle" && r.AnonMiB == 0 { // a short life may end between two samples
+			t.Errorf("%v MiB of its own, of %v MiB: %+v", r.AnonMiB, r.PeakMiB, r)
 		}
 		if strings.Contains(r.Remark, "THE RECORD") {
 			t.Errorf("the ledger and the run's record have other numbers of calls: %+v", r)
