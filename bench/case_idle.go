@@ -15,7 +15,7 @@ const idleRuns = 5
 // The command that asks is a process of its own, and does not count.
 func measureIdle(ctx context.Context, b *bench) error {
 	const name = "idle"
-	accounts := larger * b.sizes.accounts
+	accounts := larger * b.sizes.Accounts
 	w, err := b.newWorld(ctx, accounts, 2*minSize, latchedEvery)
 	if err != nil {
 		return err

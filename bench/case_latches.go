@@ -22,11 +22,11 @@ const (
 )
 
 func measureLatches(ctx context.Context, b *bench) error {
-	return b.measureLatches(ctx, "latches", b.sizes.latches, 0)
+	return b.measureLatches(ctx, "latches", b.sizes.Latches, 0)
 }
 
 func measureLatency(ctx context.Context, b *bench) error {
-	return b.measureLatches(ctx, "latency", b.sizes.latches/10, latency)
+	return b.measureLatches(ctx, "latency", b.sizes.Latches/10, latency)
 }
 
 // measureLatches makes n first latches in one run. What the run costs beside is
@@ -80,7 +80,7 @@ func (b *bench) measureLatches(ctx context.Context, name string, n int, perCall 
 		return fmt.Errorf("the ledger has %d Latch calls for %d latches", latching.n, n)
 	}
 	ideal := time.Duration(n) * perCall / concurrency
-	b.atMost(name, "first to last Latch call", 1.05*ideal.Seconds(), latching.last.Sub(latching.first).Seconds(), "s", n == fullSize.latches/10)
+	b.atMost(name, "first to last Latch call", 1.05*ideal.Seconds(), latching.last.Sub(latching.first).Seconds(), "s", n == fullSize.Latches/10)
 	return nil
 }
 

@@ -18,7 +18,7 @@ const byREST = "LATCHD_SALESFORCE_BULK_FROM=1000000000"
 // measurePull pulls the smaller org in several ways, in one run beside a plain loop.
 func measurePull(ctx context.Context, b *bench) error {
 	const name = "pull"
-	n := b.sizes.accounts
+	n := b.sizes.Accounts
 	w, err := b.newWorld(ctx, n, 0, latchedEvery)
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func measurePull(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	full := n == fullSize.accounts
+	full := n == fullSize.Accounts
 	b.atMost(name, "CPU of the pull into an empty index, against the loop's", loop.CPUSeconds/12, first.CPUSeconds, "s", full)
 	b.atMost(name, "peak memory", 64, max(first.PeakMiB, again.PeakMiB), "MiB", full)
 	return nil
@@ -56,7 +56,7 @@ func measurePull(ctx context.Context, b *bench) error {
 // measurePull10 pulls the larger org into an empty index.
 func measurePull10(ctx context.Context, b *bench) error {
 	const name = "pull10"
-	w, err := b.newWorld(ctx, larger*b.sizes.accounts, 0, latchedEvery)
+	w, err := b.newWorld(ctx, larger*b.sizes.Accounts, 0, latchedEvery)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func measurePull10(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	full := b.sizes.accounts == fullSize.accounts
+	full := b.sizes.Accounts == fullSize.Accounts
 	if small, ok := b.report.find("pull", pullFirst); ok {
 		b.atMost(name, "CPU, against that of the smaller org's pull", 11*small.CPUSeconds, r.CPUSeconds, "s", full)
 	}

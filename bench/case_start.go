@@ -15,7 +15,7 @@ import (
 // first run stands still once it has read back what was open.
 func measureStart(ctx context.Context, b *bench) error {
 	const name = "start"
-	accounts, open, pending := larger*b.sizes.accounts, b.sizes.latches/10, b.sizes.latches
+	accounts, open, pending := larger*b.sizes.Accounts, b.sizes.Latches/10, b.sizes.Latches
 	customers := customersFor(open + pending)
 	w, err := b.newWorld(ctx, accounts, customers, latchedEvery)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 func measureSurvey(ctx context.Context, b *bench) error {
 	const name = "survey"
 	const accounts = 1000
-	n := b.sizes.customers
+	n := b.sizes.Customers
 	w, err := b.newWorld(ctx, accounts, n, 2)
 	if err != nil {
 		return err

@@ -12,10 +12,19 @@ import (
 )
 
 // sizes of what is measured.
-type sizes struct{ accounts, customers, latches int }
+type sizes struct {
+	Accounts  int `json:"accounts"` // of the smaller org
+	Customers int `json:"customers"`
+	Latches   int `json:"latches"` // of a run without latency
+}
+
+func (s sizes) String() string {
+	return fmt.Sprintf("%s and %s accounts, %s customers, %s and %s latches",
+		thousands(s.Accounts), thousands(larger*s.Accounts), thousands(s.Customers), thousands(s.Latches), thousands(s.Latches/10))
+}
 
 // fullSize is what the limits speak of.
-var fullSize = sizes{accounts: 1_000_000, customers: 1_000_000, latches: 100_000}
+var fullSize = sizes{Accounts: 1_000_000, Customers: 1_000_000, Latches: 100_000}
 
 // minSize keeps a tenth of every size a number to speak of.
 const minSize = 100
@@ -61,6 +70,8 @@ func measure(ctx context.Context, o options, progress io.Writer) (rep report, er
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b := &bench{sizes: o.sizes, dir: dir, self: self, latchd: filepath.Join(dir, "latchd"), progress: progress, indexes: map[int]string{}}
+	b.report.Sizes = o.sizes
+	b.say("%s", o.sizes)
 	b.say("building latchd")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", b.latchd, "latchd/cmd/latchd").CombinedOutput(); err != nil {
 		return rep, fmt.Errorf("building latchd, which has to be done within its module: %w\n%s", err, out)

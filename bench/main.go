@@ -95,9 +95,9 @@ func parse(args []string, progress io.Writer) (options, error) {
 	f.SetOutput(progress)
 	f.StringVar(&which, "run", "", "measure the cases whose name matches this `regexp`; empty: all")
 	f.BoolVar(&o.list, "list", false, "name the cases and end")
-	f.IntVar(&o.sizes.accounts, "accounts", fullSize.accounts, "accounts of the smaller org; the larger one has ten times as many")
-	f.IntVar(&o.sizes.customers, "customers", fullSize.customers, "customers of the survey")
-	f.IntVar(&o.sizes.latches, "latches", fullSize.latches, "latches of a run without latency; with latency a tenth of them")
+	f.IntVar(&o.sizes.Accounts, "accounts", fullSize.Accounts, "accounts of the smaller org; the larger one has ten times as many")
+	f.IntVar(&o.sizes.Customers, "customers", fullSize.Customers, "customers of the survey")
+	f.IntVar(&o.sizes.Latches, "latches", fullSize.Latches, "latches of a run without latency; with latency a tenth of them")
 	f.StringVar(&o.dir, "dir", os.TempDir(), "where a temporary `folder` is made for the states; its disk is measured too")
 	f.StringVar(&o.output, "output", "table", "table, markdown or json")
 	if err := f.Parse(args); err != nil {
@@ -115,10 +115,10 @@ func parse(args []string, progress io.Writer) (options, error) {
 	switch {
 	case f.NArg() > 0:
 		return fail("%q is no flag and no helper", f.Arg(0))
-	case o.sizes.accounts < minSize || o.sizes.customers < minSize || o.sizes.latches < minSize:
+	case o.sizes.Accounts < minSize || o.sizes.Customers < minSize || o.sizes.Latches < minSize:
 		return fail("-accounts, -customers and -latches are at least %d", minSize)
-	case o.sizes.accounts > fullSize.accounts || o.sizes.customers > 10*fullSize.customers || o.sizes.latches > 10*fullSize.latches:
-		return fail("-accounts is at most %d, -customers %d, -latches %d", fullSize.accounts, 10*fullSize.customers, 10*fullSize.latches)
+	case o.sizes.Accounts > fullSize.Accounts || o.sizes.Customers > 10*fullSize.Customers || o.sizes.Latches > 10*fullSize.Latches:
+		return fail("-accounts is at most %d, -customers %d, -latches %d", fullSize.Accounts, 10*fullSize.Customers, 10*fullSize.Latches)
 	case o.output != "table" && o.output != "markdown" && o.output != "json":
 		return fail("-output is none of table, markdown, json")
 	}

@@ -47,6 +47,7 @@ const (
 type report struct {
 	Go      string   `json:"go"`
 	CPUs    int      `json:"cpus"`
+	Sizes   sizes    `json:"sizes"`
 	Rows    []row    `json:"rows"`
 	Targets []target `json:"targets"`
 }
@@ -113,7 +114,7 @@ func (r report) write(w io.Writer, form string) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(w, "%s, %d CPUs\n", r.Go, r.CPUs)
+	_, err := fmt.Fprintf(w, "%s, %d CPUs; %s\n", r.Go, r.CPUs, r.Sizes)
 	return err
 }
 
