@@ -78,8 +78,7 @@ func (l *loader) secretFromEnvironment(f *field, name, source, value string) {
 	l.forget(f.path)
 	s, warning, err := readSecret(source, value, l.getenv)
 	if err != nil {
-		l.bad[f.path] = true
-		l.problems = append(l.problems, Problem{Field: name, Message: err.Error()})
+		l.unreadSecret(f.path, Problem{Field: name}, err)
 		return
 	}
 	if warning != "" {

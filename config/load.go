@@ -33,7 +33,8 @@ func Find(flag string, getenv func(string) string) (path string, explicit bool) 
 
 // Load reads a file and the environment, which wins over it, and checks the
 // whole. An empty path is no file. The error is Problems when the content is at
-// fault, and then all of them at once.
+// fault, and then all of them at once. Where only secrets lack that systemd passes
+// to the service, the rest of the configuration is given beside the error.
 func Load(path string, environ []string) (*Config, error) {
 	l := newLoader(path, environ)
 	if path != "" {
@@ -47,11 +48,14 @@ func Load(path string, environ []string) (*Config, error) {
 	if !l.unread {
 		l.cfg.whole(l.sayAt, l.warnAt)
 	}
-	if len(l.problems) > 0 {
-		return nil, l.problems.sorted()
-	}
 	l.cfg.warnings = l.warnings.sorted()
-	return l.cfg, nil
+	switch {
+	case len(l.problems) == 0:
+		return l.cfg, nil
+	case l.problems.Elsewhere():
+		return l.cfg, l.problems.sorted()
+	}
+	return nil, l.problems.sorted()
 }
 
 // Peek finds the state file and the socket where the rest of the configuration
@@ -108,6 +112,13 @@ func newLoader(path string, environ []string) *loader {
 func (l *loader) getenv(name string) (string, bool) {
 	v, ok := l.env[name]
 	return v, ok
+}
+
+// unreadSecret files a secret that could not be read.
+func (l *loader) unreadSecret(path string, p Problem, err error) {
+	l.bad[path] = true
+	p.Message, p.Elsewhere = err.Error(), errors.Is(err, errNoCredentials)
+	l.problems = append(l.problems, p)
 }
 
 func (l *loader) say(p spot, field, message string) {

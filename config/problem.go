@@ -13,6 +13,9 @@ type Problem struct {
 	Line, Column int    // 0 = not in one place
 	Field        string // the path of the setting, or the name of the variable
 	Message      string
+	// Elsewhere says that it is no fault of the configuration: a secret comes from
+	// systemd, which passes it to the service and to nobody else.
+	Elsewhere bool
 }
 
 func (p Problem) String() string {
@@ -39,6 +42,11 @@ func (p Problems) Error() string {
 		lines[i] = one.String()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Elsewhere reports whether all of it is right where the service runs.
+func (p Problems) Elsewhere() bool {
+	return !slices.ContainsFunc(p, func(one Problem) bool { return !one.Elsewhere })
 }
 
 func (p Problems) sorted() Problems {

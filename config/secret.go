@@ -66,6 +66,8 @@ func (s Secret) MarshalLogObject(e zapcore.ObjectEncoder) error {
 // secretSources are the ways to give a secret beside its plain value.
 var secretSources = []string{"file", "env", "credential"}
 
+var errNoCredentials = errors.New("systemd passes no credentials here ($CREDENTIALS_DIRECTORY is not set): run latchd as the service with LoadCredential=, or use {file: …}")
+
 // readSecret fetches a secret. The error says where it was looked for and never
 // what was found; the warning, if any, is about the file's mode.
 func readSecret(source, name string, getenv func(string) (string, bool)) (s Secret, warning string, err error) {
@@ -80,7 +82,7 @@ func readSecret(source, name string, getenv func(string) (string, bool)) (s Secr
 	case "credential":
 		dir, ok := getenv("CREDENTIALS_DIRECTORY")
 		if !ok || dir == "" {
-			return s, "", errors.New("systemd passes no credentials here ($CREDENTIALS_DIRECTORY is not set): run latchd as the service with LoadCredential=, or use {file: …}")
+			return s, "", errNoCredentials
 		}
 		if name == "" || name != filepath.Base(name) || name == ".." || name == "." {
 			return s, "", errors.New("a credential is named without a folder")

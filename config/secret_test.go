@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -99,5 +100,24 @@ func TestNotifyAddressesAreSecrets(t *testing.T) {
 		if text := problems.Error(); !strings.Contains(text, "must begin with https://") || strings.Contains(text, token) {
 			t.Errorf("%s: %s", name, text)
 		}
+	}
+}
+
+// TestCredentialsElsewhere: a shell has no credentials of the service, and that is
+// no fault of the file. Anything else beside it is.
+func TestCredentialsElsewhere(t *testing.T) {
+	const file = "salesforce:\n  login_url: https://example.my.salesforce.com\n  auth: {client_id: id, client_secret: {credential: a}}\n" +
+		"staxbill: {api_key: {credential: b}}\nstate: {path: /x/y.db}\n"
+	c, err := Load(write(t, file), nil)
+	var p Problems
+	if !errors.As(err, &p) || !p.Elsewhere() || len(p) != 2 || c == nil || c.State.Path != "/x/y.db" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	c, err = Load(write(t, file+"log: {level: loud}\n"), nil)
+	if !errors.As(err, &p) || p.Elsewhere() || len(p) != 3 || c != nil {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err = Load(write(t, file), []string{"CREDENTIALS_DIRECTORY=" + t.TempDir()}); !errors.As(err, &p) || p.Elsewhere() || c != nil {
+		t.Errorf("missing where the service runs: %+v, %v", c, err)
 	}
 }

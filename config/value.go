@@ -90,7 +90,8 @@ func (l *loader) secret(path string, s *Secret, n ast.Node, check func(string) s
 	}
 	read, warning, err := readSecret(source, name, l.getenv)
 	if err != nil {
-		l.say(placeOf(pairs[0].Value), path, err.Error())
+		at := placeOf(pairs[0].Value)
+		l.unreadSecret(path, Problem{File: l.path, Line: at.line, Column: at.column, Field: path}, err)
 		return
 	}
 	if warning != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,20 +24,31 @@ next three times of each schedule.`,
 
 func (a *app) checkConfig(now time.Time) error {
 	cfg, err := a.load()
-	if err != nil {
+	var elsewhere config.Problems
+	if cfg == nil || err != nil && !errors.As(err, &elsewhere) {
 		return err
 	}
 	for _, w := range warnings(cfg) {
 		fmt.Fprintf(a.err, "warning: %s\n", w)
 	}
-	if _, err := newClients(cfg, nil); err != nil {
-		return err
+	// A secret that only the service gets cannot be looked at from here.
+	if len(elsewhere) == 0 {
+		if _, err := newClients(cfg, nil); err != nil {
+			return err
+		}
 	}
 	from := a.configPath()
 	if from == "" {
 		from = "the environment"
 	}
-	fmt.Fprintf(a.out, "%s is right.\n", from)
+	if len(elsewhere) == 0 {
+		fmt.Fprintf(a.out, "%s is right.\n", from)
+	} else {
+		fmt.Fprintf(a.out, "%s is right as far as can be seen from here: systemd passes these secrets to the service alone.\n", from)
+		for _, p := range elsewhere {
+			fmt.Fprintf(a.out, "  %s\n", p.Field)
+		}
+	}
 	for _, s := range []struct {
 		name, expr string
 		next       []time.Time

@@ -46,7 +46,7 @@ func (a *app) connect(ctx context.Context, n need) (*reach, error) {
 	case cfgErr == nil:
 	case !errors.As(cfgErr, &problems):
 		return nil, cfgErr
-	case a.configPath() != "" && !n.services:
+	case a.configPath() != "" && !n.services && !problems.Elsewhere():
 		fmt.Fprintf(a.err, "latchd: the configuration is wrong (see latchd config check); the state used is %s\n", path)
 	}
 	if socket != "" {
@@ -80,8 +80,8 @@ func (a *app) where() (cfg *config.Config, state, socket string, err error) {
 	cfg, err = a.load()
 	var problems config.Problems
 	switch {
-	case err == nil:
-		return cfg, cfg.State.Path, cfg.Server.Socket, nil
+	case cfg != nil:
+		return cfg, cfg.State.Path, cfg.Server.Socket, err
 	case errors.As(err, &problems):
 		state, socket = config.Peek(a.configPath(), a.environ)
 	}
