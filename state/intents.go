@@ -19,25 +19,47 @@ import (
 // have taken effect, is kept behind the new one. Repeated after success, Begin
 // answers false.
 func (s *Store) Begin(ctx context.Context, intents []latch.Intent) (begun []bool, err error) {
-	if err := checkSize(len(intents)); err != nil {
-		return nil, err
+	_, begun, err = s.SettleAndBegin(ctx, "", nil, intents, time.Time{})
+	return begun, err
+}
+
+// SettleAndBegin does Settle and then Begin in one transaction, so that a batch
+// of calls costs one write to the disk for what came of the batch before it and
+// for itself. A settlement of this call is seen by its intents: the next request
+// of a customer may begin.
+func (s *Store) SettleAndBegin(ctx context.Context, run string, settled []Settlement, intents []latch.Intent, now time.Time) (reqs []latch.Request, begun []bool, err error) {
+	if err := checkSize(max(len(settled), len(intents))); err != nil {
+		return nil, nil, err
 	}
 	for _, i := range intents {
 		if i.To == "" || i.Customer <= 0 || i.Request == "" || i.Action != latch.Latch && i.Action != latch.Relatch {
-			return nil, fmt.Errorf("begin an intent: request %q, customer %d, action %q to %q is no call", i.Request, i.Customer, i.Action, i.To)
+			return nil, nil, fmt.Errorf("begin an intent: request %q, customer %d, action %q to %q is no call", i.Request, i.Customer, i.Action, i.To)
 		}
 	}
-	err = s.update(ctx, stepBegin, func(t *tx) error {
-		begun = make([]bool, len(intents))
-		for n, i := range intents {
-			if begun[n], err = t.beginIntent(utcIntent(i)); err != nil {
-				return fmt.Errorf("begin request %s of customer %d: %w", i.Request, i.Customer, err)
-			}
+	step := stepBegin
+	if len(settled) > 0 {
+		step = stepSettle
+	}
+	err = s.update(ctx, step, func(t *tx) error {
+		if reqs, err = t.settleAll(run, settled, now.UTC()); err != nil {
+			return err
 		}
-		return nil
+		begun, err = t.beginAll(intents)
+		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	return reqs, begun, nil
+}
+
+func (t *tx) beginAll(intents []latch.Intent) ([]bool, error) {
+	begun := make([]bool, len(intents))
+	for n, i := range intents {
+		var err error
+		if begun[n], err = t.beginIntent(utcIntent(i)); err != nil {
+			return nil, fmt.Errorf("begin request %s of customer %d: %w", i.Request, i.Customer, err)
+		}
 	}
 	return begun, nil
 }

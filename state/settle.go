@@ -26,23 +26,18 @@ import (
 // not open is left alone, and so is one of another fate than FateApplied whose
 // request is not applying; so Settle may be repeated.
 func (s *Store) Settle(ctx context.Context, run string, settled []Settlement, now time.Time) ([]latch.Request, error) {
-	if err := checkSize(len(settled)); err != nil {
-		return nil, err
-	}
-	var out []latch.Request
-	err := s.update(ctx, stepSettle, func(t *tx) error {
-		out = make([]latch.Request, 0, len(settled))
-		for _, one := range settled {
-			r, err := t.settle(run, one, now.UTC())
-			if err != nil {
-				return fmt.Errorf("settle the call for request %s of customer %d (%s): %w", one.Intent.Request, one.Intent.Customer, one.Fate, err)
-			}
-			out = append(out, r)
+	reqs, _, err := s.SettleAndBegin(ctx, run, settled, nil, now)
+	return reqs, err
+}
+
+func (t *tx) settleAll(run string, settled []Settlement, now time.Time) ([]latch.Request, error) {
+	out := make([]latch.Request, 0, len(settled))
+	for _, one := range settled {
+		r, err := t.settle(run, one, now)
+		if err != nil {
+			return nil, fmt.Errorf("settle the call for request %s of customer %d (%s): %w", one.Intent.Request, one.Intent.Customer, one.Fate, err)
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
+		out = append(out, r)
 	}
 	return out, nil
 }

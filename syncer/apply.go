@@ -191,7 +191,7 @@ func (r *run) feedWindow(ctx context.Context, p *pipeline, qs []state.Queued, ah
 			return err
 		}
 		batch, rest := steps[:n], steps[n:]
-		batch, err = r.refresh(ctx, batch, addUse(cloneUse(ahead), useOf(rest), 1))
+		batch, err = r.refresh(ctx, batch, rest, ahead)
 		if err != nil {
 			return err
 		}
@@ -248,8 +248,9 @@ func (r *run) interactive(ctx context.Context, planned map[string]bool) ([]state
 	return urgent, nil
 }
 
-// refresh decides anew what rests on readings that are too old for a call.
-func (r *run) refresh(ctx context.Context, batch []planned, ahead latch.Use) ([]planned, error) {
+// refresh decides anew what rests on readings that are too old for a call. rest
+// are the steps of the window behind the batch.
+func (r *run) refresh(ctx context.Context, batch, rest []planned, ahead latch.Use) ([]planned, error) {
 	now := r.s.now()
 	var fresh []planned
 	var stale []state.Queued
@@ -263,7 +264,8 @@ func (r *run) refresh(ctx context.Context, batch []planned, ahead latch.Use) ([]
 	if len(stale) == 0 {
 		return batch, nil
 	}
-	again, err := r.planWindow(ctx, stale, addUse(cloneUse(ahead), useOf(fresh), 1))
+	ahead = addUse(addUse(cloneUse(ahead), useOf(rest), 1), useOf(fresh), 1)
+	again, err := r.planWindow(ctx, stale, ahead)
 	return append(fresh, again...), err
 }
 

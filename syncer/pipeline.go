@@ -10,21 +10,29 @@ import (
 	"latchd/state"
 )
 
-// settleMax is how many outcomes share a transaction at most. Results that come
-// in while one is being written share the next.
-const settleMax = 256
+const (
+	// settleMax is how many outcomes share a transaction at most.
+	settleMax = 256
+	// settleWait is how long an outcome waits for others to share its
+	// transaction, or for the intents of the next batch. A crash meanwhile costs
+	// a reading, as it does at any time between a call and its record.
+	settleWait = 200 * time.Millisecond
+)
 
 // pipeline carries intents to their calls and their fates into the state: one
-// sender, as many callers as calls may be under way, one settler. It never
-// holds more than a batch of each.
+// sender, as many callers as calls may be under way, one recorder, which writes
+// intents and fates in the same transactions. Up to a batch of intents waits for
+// its calls, so that these go on while the next batch is planned.
 type pipeline struct {
-	r       *run
-	ctx     context.Context // ends when the run is told to stop
-	stop    context.CancelCauseFunc
-	todo    chan job
-	results chan result
-	callers sync.WaitGroup
-	settled chan struct{} // closed when the settler has ended
+	r        *run
+	ctx      context.Context // ends when the run is told to stop
+	stop     context.CancelCauseFunc
+	todo     chan job
+	intended chan intended
+	results  chan result
+	callers  sync.WaitGroup
+	settled  chan struct{} // closed when the recorder has ended
+	panicked chan struct{} // closed when it panicked
 
 	mu      sync.Mutex
 	open    int // intents sent and not through the settler yet
@@ -33,20 +41,25 @@ type pipeline struct {
 }
 
 func (r *run) startPipeline(ctx context.Context) *pipeline {
-	p := &pipeline{r: r, todo: make(chan job, r.set.Concurrency), results: make(chan result, settleMax), settled: make(chan struct{})}
+	p := &pipeline{
+		r: r, todo: make(chan job, max(r.batchSize(), r.set.Concurrency)), intended: make(chan intended),
+		results: make(chan result, settleMax), settled: make(chan struct{}), panicked: make(chan struct{}),
+	}
 	p.ctx, p.stop = context.WithCancelCause(ctx)
 	p.idle = sync.NewCond(&p.mu)
 	for range r.set.Concurrency {
 		p.callers.Go(func() {
 			for j := range p.todo {
-				p.results <- r.guardedCall(p.ctx, j)
+				res := r.guardedCall(p.ctx, j)
+				res.interactive = j.step.Interactive
+				p.results <- res
 			}
 		})
 	}
 	go func() {
 		defer close(p.settled)
-		defer p.settlerPanicked()
-		p.settle()
+		defer p.recorderPanicked()
+		p.record()
 	}()
 	r.applies(p)
 	return p
@@ -60,15 +73,28 @@ type job struct {
 	q      state.Queued
 }
 
-// settlerPanicked keeps a panic of the settler from ending the process: no
+// intended is a batch of intents on its way to the recorder.
+type intended struct {
+	intents []latch.Intent
+	begun   chan<- begun // takes one without waiting
+}
+
+// begun says which intents of a batch are durable, or why none is.
+type begun struct {
+	are []bool
+	err error
+}
+
+// recorderPanicked keeps a panic of the recorder from ending the process: no
 // further call goes out, and those that wait for it are let go. What it had not
 // recorded has its intent open, and the next run resolves it.
-func (p *pipeline) settlerPanicked() {
+func (p *pipeline) recorderPanicked() {
 	v := recover()
 	if v == nil {
 		return
 	}
 	p.fail(fmt.Errorf("recording outcomes panicked (%s); please report it", panicText(v)))
+	close(p.panicked)
 	p.mu.Lock()
 	p.open = 0
 	p.mu.Unlock()
@@ -82,8 +108,8 @@ func (p *pipeline) settlerPanicked() {
 	}
 }
 
-// send commits the intents of a batch and hands them to the callers. Nothing
-// goes out whose intent is not durable.
+// send has the intents of a batch recorded and hands them to the callers.
+// Nothing goes out whose intent is not durable.
 func (p *pipeline) send(batch []planned) error {
 	if err := p.err(); err != nil {
 		return err
@@ -98,16 +124,13 @@ func (p *pipeline) send(batch []planned) error {
 		intents[i] = s.step.Intent(r.rec.ID, now.UTC())
 	}
 	r.step("apply:before-intents")
-	begun, err := r.store.Begin(p.ctx, intents)
+	are, err := p.begin(intents)
 	if err != nil {
-		if p.ctx.Err() != nil {
-			return context.Cause(p.ctx)
-		}
-		return fmt.Errorf("recording the intents of %d calls: %w", len(intents), err)
+		return err
 	}
 	r.step("apply:after-intents")
 	for i, in := range intents {
-		if !begun[i] {
+		if !are[i] {
 			r.unclaim(in.To, in.Customer)
 			continue // cancelled, superseded or taken by another since it was planned
 		}
@@ -119,6 +142,25 @@ func (p *pipeline) send(batch []planned) error {
 		r.step("apply:handed-over")
 	}
 	return p.err()
+}
+
+// begin waits until the recorder has written intents.
+func (p *pipeline) begin(intents []latch.Intent) ([]bool, error) {
+	answer := make(chan begun, 1)
+	select {
+	case p.intended <- intended{intents, answer}:
+	case <-p.ctx.Done():
+		return nil, p.err()
+	}
+	select {
+	case b := <-answer:
+		if b.err != nil && p.ctx.Err() != nil {
+			return nil, p.err()
+		}
+		return b.are, b.err
+	case <-p.panicked:
+		return nil, p.err()
+	}
 }
 
 // drain waits until every call sent is settled.
@@ -169,99 +211,18 @@ func (p *pipeline) err() error {
 	return nil
 }
 
+// allIn reports whether nothing is under way but these results.
+func (p *pipeline) allIn(results int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open <= results
+}
+
 func (p *pipeline) closed(n int) {
 	p.mu.Lock()
 	p.open -= n
 	p.mu.Unlock()
 	p.idle.Broadcast()
-}
-
-// settle is the settler: it groups what has come in, judges streaks, and
-// records the fates of a group in one transaction.
-func (p *pipeline) settle() {
-	failures, of := &p.r.s.streak, &p.r.s.doubts
-	if p.r.order.dry() {
-		failures, of = &streak{}, &doubts{}
-	}
-	failures.begin(of, func() (time.Time, bool) {
-		o, down := p.r.sb.LatchOutage()
-		return o.NextTry, down
-	})
-	for first := range p.results {
-		batch := []result{first}
-	more:
-		for len(batch) < settleMax {
-			select {
-			case next, ok := <-p.results:
-				if !ok {
-					break more
-				}
-				batch = append(batch, next)
-			default:
-				break more
-			}
-		}
-		p.settleBatch(failures, batch)
-	}
-	p.record(failures.flush(p.r.s.now()), 0)
-	if err := failures.verdict(); err != nil {
-		p.fail(err)
-	}
-}
-
-func (p *pipeline) settleBatch(streak *streak, batch []result) {
-	var ready []result
-	var acks []chan struct{}
-	through := 0
-	for _, res := range batch {
-		if res.flush != nil {
-			ready = append(ready, streak.flush(p.r.s.now())...)
-			acks = append(acks, res.flush)
-			continue
-		}
-		through++
-		if res.stop != nil {
-			p.fail(res.stop)
-		}
-		out, err := streak.add(res, p.r.s.now())
-		ready = append(ready, out...)
-		if err != nil {
-			p.fail(err)
-		}
-	}
-	p.record(ready, through)
-	for _, ack := range acks {
-		close(ack)
-	}
-}
-
-// record makes the fates durable. When that fails the fate of the transaction
-// is unknown: no further call goes out, and the next start resolves the intents.
-func (p *pipeline) record(results []result, through int) {
-	defer p.closed(through)
-	if len(results) == 0 {
-		return
-	}
-	r := p.r
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), reportTime)
-	defer cancel()
-	now := r.s.now()
-	settlements := make([]state.Settlement, len(results))
-	for i, res := range results {
-		settlements[i] = state.Settlement{Intent: res.intent, Fate: res.fate, At: res.at, Verdict: res.verdict, QuietUntil: res.quietUntil}
-	}
-	r.step("apply:before-settle")
-	reqs, err := r.store.Settle(ctx, r.rec.ID, settlements, now)
-	if err != nil {
-		p.fail(fmt.Errorf("recording the outcomes of %d calls: %w; no further call is made, the next start reads these customers", len(results), err))
-		return
-	}
-	r.step("apply:after-settle")
-	r.countDone(reqs)
-	for _, req := range reqs {
-		r.logDone(req)
-	}
-	r.settledResults(results)
 }
 
 // settledResults keeps the run's own books after its results are durable.

@@ -31,8 +31,10 @@ type result struct {
 	counted  *staxbill.Error
 	accepted time.Time // when its request was, where counted is set
 	// stop is why the run makes no further call, if it does not.
-	stop  error
-	flush chan struct{} // not a result: settle what is kept back, then close it
+	stop error
+	// interactive is set when somebody waits for the outcome.
+	interactive bool
+	flush       chan struct{} // not a result: settle what is kept back, then close it
 }
 
 // call makes the one call of an intent and finds out its fate. A dead context, or
