@@ -156,11 +156,12 @@ func newTransport() *http.Transport {
 		MaxIdleConnsPerHost:    4,
 		IdleConnTimeout:        60 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
+		ReadBufferSize:         32 << 10, // results of bulk jobs come by the megabyte
 	}
 }
 
 // Calls counts the HTTP calls since New by kind: token, query, queryAll,
-// retrieve, count. Every try counts; only what net/http repeats by itself, when
+// retrieve, count, bulkJob, bulkResults. Every try counts; only what net/http repeats by itself, when
 // a kept connection turns out to be closed, does not.
 func (c *Client) Calls() map[string]int {
 	c.mu.Lock()

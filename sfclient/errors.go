@@ -24,6 +24,8 @@ const (
 	KindVersionRetired  Kind = "version-retired"  // the API version is gone
 	KindMalformed       Kind = "malformed"        // an answer that makes no sense
 	KindCancelled       Kind = "cancelled"        // the caller gave up
+	KindBulkRefused     Kind = "bulk-refused"     // the Bulk API gives no result: its limits, its permission, a failed job; REST may
+	KindBulkGone        Kind = "bulk-gone"        // a bulk job or its results are there no more
 	KindKeptBack        Kind = "kept-back"        // not asked, since Salesforce is out of order; below it is a *breaker.OpenError
 )
 
@@ -36,7 +38,8 @@ type Error struct {
 	Message    string // Salesforce's own words, cut short
 	RetryAfter time.Duration
 
-	err error // what is below; never shown when it could hold an address
+	again bool  // not right, and may be so when it is read again
+	err   error // what is below; never shown when it could hold an address
 }
 
 func (e *Error) Error() string {
@@ -81,7 +84,7 @@ const codeCursorGone = "INVALID_QUERY_LOCATOR"
 
 // retryable reports whether a reading may succeed when it is repeated soon.
 func (e *Error) retryable() bool {
-	return e.Kind == KindConcurrentLimit || e.Kind == KindTransient && e.Code != codeCursorGone
+	return e.again || e.Kind == KindConcurrentLimit || e.Kind == KindTransient && e.Code != codeCursorGone
 }
 
 // maxWords bounds what of a service's own words goes into an error, in bytes.

@@ -54,6 +54,8 @@ func (e *Error) Hint() string {
 			return "the rest of a pull was there no more; the next pull begins anew"
 		}
 		return "see status.salesforce.com and this machine's network; latchd tries again, requests are kept"
+	case KindBulkRefused, KindBulkGone:
+		return "latchd pulls by REST instead, at a call for 2,000 accounts; see Setup, Bulk Data Load Jobs, for what became of the job"
 	case KindVersionRetired:
 		return "raise salesforce.api_version"
 	case KindPermission:

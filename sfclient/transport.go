@@ -27,10 +27,21 @@ type callTransport struct {
 	ctx  context.Context
 	op   string
 	kind string // for the count of calls
+	// media is what the answer has to be.
+	media media
 
 	header http.Header // of the answer
 	failed *Error
 }
+
+// media is a kind of answer.
+type media int
+
+const (
+	mediaJSON media = iota
+	mediaCSV        // compressed or not; or 204 without a body
+	mediaNone       // whatever it is
+)
 
 func (t *callTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	res, err := t.roundTrip(req)
@@ -83,6 +94,12 @@ func (t *callTransport) once(req *http.Request, tok token) (*http.Response, *Err
 	out.Header = http.Header{}
 	out.Header.Set("Authorization", "Bearer "+tok.access)
 	out.Header.Set("Accept", "application/json")
+	if t.media == mediaCSV {
+		out.Header.Set("Accept", "text/csv")
+		// Said by ourselves, so that net/http does not unpack behind our back and
+		// take the header away.
+		out.Header.Set("Accept-Encoding", "gzip")
+	}
 	if req.Body != nil && req.Body != http.NoBody {
 		out.Header.Set("Content-Type", "application/json; charset=utf-8")
 	}
@@ -111,11 +128,21 @@ func (t *callTransport) judge(res *http.Response, err *Error, tok token) (*http.
 		body, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorBody)) // what came of it says enough
 		return nil, typed(t.op, res, body, tok.secret())
 	}
-	if kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); !strings.HasSuffix(kind, "json") {
-		drain(res)
-		return nil, &Error{Kind: KindTransient, Op: t.op, Status: res.StatusCode, Message: "the answer is no JSON: a page of something in between, or of an outage"}
+	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	name := ""
+	switch {
+	case t.media == mediaJSON && !strings.HasSuffix(kind, "json"):
+		name = "JSON"
+	case t.media == mediaCSV && kind != "text/csv" && res.StatusCode != http.StatusNoContent:
+		name = "CSV"
 	}
-	res.Body = &capped{ReadCloser: res.Body, left: maxBody}
+	if name != "" {
+		drain(res)
+		return nil, &Error{Kind: KindTransient, Op: t.op, Status: res.StatusCode, Message: "the answer is no " + name + ": a page of something in between, or of an outage"}
+	}
+	if t.media != mediaCSV { // whose reader has a bound of its own
+		res.Body = &capped{ReadCloser: res.Body, left: maxBody}
+	}
 	return res, nil
 }
 
@@ -158,6 +185,8 @@ func kindOf(status int, code, message string) Kind {
 		return KindConcurrentLimit
 	case code == "REQUEST_LIMIT_EXCEEDED":
 		return KindDailyLimit
+	case code == "LIMIT_EXCEEDED": // of query jobs, or of what they may store, in 24 hours
+		return KindBulkRefused
 	case code == "QUERY_TIMEOUT", code == "UNABLE_TO_LOCK_ROW", code == codeCursorGone, code == "SERVER_UNAVAILABLE":
 		return KindTransient
 	case status == http.StatusGone, code == "UNSUPPORTED_API_VERSION":
