@@ -29,6 +29,7 @@ const (
 	stepAcceptSurvey = "accept-survey"
 	stepApplySurvey  = "apply-survey"
 	stepEndSurvey    = "end-survey"
+	stepStartPull    = "start-pull"
 	stepResetPull    = "reset-pull"
 	stepStagePull    = "stage-pull"
 	stepCommitPull   = "commit-pull"

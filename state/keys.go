@@ -64,6 +64,7 @@ var (
 	mMappings   = []byte("mappings")
 	mStale      = []byte("stale-mappings")
 	mGeneration = []byte("generation")
+	mPullJob    = []byte("pull-job")
 	mIndex      = []byte("index")
 	mSurvey     = []byte("survey")
 	mAccepted   = []byte("survey-accepted")

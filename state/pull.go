@@ -25,7 +25,8 @@ func packed(a latch.AccountID) ([]byte, error) {
 	return key[:], nil
 }
 
-// ResetPull empties the generation that is not in force. One transaction; may
+// ResetPull empties the generation that is not in force, and forgets the job of a
+// pull. One transaction; may
 // be repeated.
 func (s *Store) ResetPull(ctx context.Context) error {
 	release, err := s.take(ctx, s.staging)
@@ -33,8 +34,11 @@ func (s *Store) ResetPull(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	s.staged = nil
+	s.staged, s.stagedPages = nil, nil
 	return s.update(ctx, stepResetPull, func(t *tx) error {
+		if err := t.b(bMeta).Delete(mPullJob); err != nil {
+			return err
+		}
 		_, other := t.generations()
 		return t.empty(other)
 	})
@@ -72,7 +76,7 @@ func (s *Store) StagePull(ctx context.Context, ids []latch.PackedAccountID) erro
 // writeStaged writes what StagePull was given and has not written. It is called
 // in the turn of staging.
 func (s *Store) writeStaged(ctx context.Context) error {
-	if len(s.staged) == 0 {
+	if len(s.staged) == 0 && len(s.stagedPages) == 0 {
 		return nil
 	}
 	slices.SortFunc(s.staged, latch.PackedAccountID.Compare)
@@ -84,12 +88,15 @@ func (s *Store) writeStaged(ctx context.Context) error {
 				return err
 			}
 		}
-		return edit.flush()
+		if err := edit.flush(); err != nil {
+			return err
+		}
+		return t.addPages(s.stagedPages)
 	})
 	if err != nil {
 		return err
 	}
-	s.staged = s.staged[:0]
+	s.staged, s.stagedPages = s.staged[:0], nil
 	return nil
 }
 
@@ -240,6 +247,9 @@ func (t *tx) flip(c PullCommit, gone map[latch.PackedAccountID]latch.AccountChan
 		}
 	}
 	if err := edit.flush(); err != nil {
+		return err
+	}
+	if err := t.b(bMeta).Delete(mPullJob); err != nil {
 		return err
 	}
 	generation := byte(0)

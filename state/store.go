@@ -29,6 +29,8 @@ type Store struct {
 	// apart; a commit reads for long without holding the writer's turn.
 	staging chan struct{}
 	staged  []latch.PackedAccountID // by StagePull and not yet written; in that turn
+	// stagedPages are by StagePage, and become durable with the ids ahead of them.
+	stagedPages []latch.PullPage
 
 	scratch string // the folder to remove at Close; empty for a real state
 
