@@ -30,7 +30,7 @@ var fields = []field{
 	{"salesforce.auth.password", func(c *Config) any { return &c.Salesforce.Auth.Password }, "", rule{}, "A secret: the user's password, for the flow password."},
 	{"salesforce.auth.security_token", func(c *Config) any { return &c.Salesforce.Auth.SecurityToken }, "", rule{}, "A secret: the user's security token, for the flow password. Empty where the network is a trusted one."},
 	{"salesforce.request_field", func(c *Config) any { return &c.Salesforce.RequestField }, "", rule{is: isFieldName}, "An Account field that carries a customer id and so asks for a latch. Empty: not a source."},
-	{"salesforce.bulk_from", func(c *Config) any { return &c.Salesforce.BulkFrom }, "100000", between(0, 1_000_000_000), "From this many accounts on a full pull uses Bulk API 2.0."},
+	{"salesforce.bulk_from", func(c *Config) any { return &c.Salesforce.BulkFrom }, "100000", between(0, 1_000_000_000), "From this many accounts on a full pull is a query job of Bulk API 2.0; below, and where Salesforce refuses the job, it goes by REST at a call for 2,000. 0: always."},
 	{"salesforce.max_api_usage_percent", func(c *Config) any { return &c.Salesforce.MaxAPIUsagePercent }, "80", between(1, 100), "latchd stops asking Salesforce when the org has used this share of its daily calls."},
 
 	{"staxbill.base_url", func(c *Config) any { return &c.StaxBill.BaseURL }, "https://secure.fusebill.com/v1", rule{is: isURL}, "The address of Stax Bill's API. Older test accounts: https://stg-secure.fusebill.com/v1."},

@@ -28,6 +28,12 @@ const maxPages = 100_000
 // pages runs a query and hands over its pages, one by one. It is complete only
 // when the rows are as many as the service said and it said that it is done.
 func (c *Client) pages(ctx context.Context, op, kind, first string, yield func([]simpleforce.SObject) error) (Pulled, error) {
+	return c.pagesBelow(ctx, 0, op, kind, first, yield)
+}
+
+// pagesBelow gives ErrManyAccounts where there are as many rows as below or more;
+// 0 = there is no such bound.
+func (c *Client) pagesBelow(ctx context.Context, below int, op, kind, first string, yield func([]simpleforce.SObject) error) (Pulled, error) {
 	var pulled Pulled
 	total := 0
 	next := first
@@ -50,6 +56,9 @@ func (c *Client) pages(ctx context.Context, op, kind, first string, yield func([
 			total = result.TotalSize
 			if pulled.Watermark, err = serverTime(op, header); err != nil {
 				return pulled, err
+			}
+			if below > 0 && total >= below {
+				return pulled, ErrManyAccounts
 			}
 		}
 		if result.TotalSize != total {

@@ -19,6 +19,7 @@ var letterWords = []struct{ letter, words string }{
 	{"F", "*failed* (1): nothing is latched; the cause is in the settings or the answer, and a person may have to look"},
 	{"l", "*limited* (75), and all is latched: what the last complete pull saw stands in for Salesforce"},
 	{"D", "*done* (0): latchd coped, all is latched"},
+	{"R", "*done* (0): all is latched, the accounts came by REST, page by page"},
 	{"d", "*done* (0): a refusal that took effect all the same. It says that the call did nothing, so what the customer shows counts as somebody else's, and the request is told as unchanged"},
 	{"u", "*unreachable* (75): what took effect is found by the next run"},
 }
@@ -38,7 +39,9 @@ two hours with exactly one effect each, and nobody had to do anything.
 `
 
 const pageWords = `
-*pull 1* and *survey 1* are the first page, *pull k* and *survey k* a later one;
+*pull 1* and *survey 1* are the first page, *pull k* and *survey k* a later one; *bulk
+job*, *bulk poll* and *bulk rows* are a pull by a job of the Bulk API: its creation, the
+waiting for it, and its results, all of them;
 *accounts* is the reading whether accounts exist, *customers* the reading of customers
 ahead of the decision; *latch* is a latch call before its effect, *after* one whose
 effect took place; *read-back* is the reading that settles a call without an answer (the

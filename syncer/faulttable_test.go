@@ -29,39 +29,40 @@ import (
 //	F  the run ends as failed, nothing is latched
 //	l  the run ends as limited, all is latched: the index stands in for Salesforce
 //	D  the run is done, all is latched: latchd coped
+//	R  likewise: the accounts came by REST, page by page
 //	d  likewise, the requests being told as unchanged: a 4xx says that the call
 //	   did nothing, so that what the customer shows counts as somebody else's
 //	u  the run ends as unreachable; what took effect is found by the next run
 //
 // A number is a reason in cannotBe why there is no such cell.
 const faultTable = `
-                     | sign-in | pull 1 | pull k | accounts | survey 1 | survey k | customers | latch | after | read-back
-time-out             | U       | U      | U      | U        | U        | U        | U         | U     | D     | u
-reset                | U       | U      | U      | U        | U        | U        | U         | U     | D     | u
-session expired      | 1       | D      | D      | D        | 1        | 1        | 1         | 1     | 1     | 1
-401                  | F       | F      | F      | F        | F        | F        | F         | F     | 2     | u
-403 daily limit      | 3       | l      | l      | l        | 4        | 4        | 4         | 4     | 4     | 4
-403 concurrent limit | 3       | l      | l      | l        | 4        | 4        | 4         | 4     | 4     | 4
-403                  | F       | F      | F      | F        | F        | F        | F         | F     | d     | u
-404                  | F       | F      | F      | F        | F        | F        | F         | F     | d     | u
-409                  | F       | F      | F      | F        | F        | F        | F         | F     | d     | u
-429 with headers     | 5       | 5      | 5      | 5        | L        | L        | L         | L     | 2     | u
-429 without headers  | U       | U      | U      | U        | L        | L        | L         | L     | 2     | u
-500                  | U       | U      | U      | U        | U        | U        | U         | U     | D     | u
-502                  | U       | U      | U      | U        | U        | U        | U         | U     | D     | u
-503                  | U       | U      | U      | U        | U        | U        | U         | U     | D     | u
-HTML with 200        | U       | U      | U      | U        | U        | U        | U         | U     | D     | u
-HTML with 503        | U       | U      | U      | U        | U        | U        | U         | U     | D     | u
-HTML with 404        | F       | F      | F      | F        | F        | F        | F         | F     | d     | u
-cut in the body      | U       | U      | U      | U        | U        | U        | U         | 6     | D     | u
-JSON that breaks off | F       | F      | F      | F        | F        | F        | F         | F     | D     | u
-wrong types          | F       | F      | F      | F        | F        | F        | F         | F     | D     | u
-huge body            | F       | F      | F      | F        | F        | F        | F         | F     | D     | u
-slow drip            | U       | U      | U      | U        | U        | U        | U         | 6     | D     | u
-no such name         | U       | U      | U      | U        | U        | U        | U         | U     | 7     | u
-unknown CA           | U       | U      | U      | U        | U        | U        | U         | U     | 7     | u
-another's certificate| U       | U      | U      | U        | U        | U        | U         | U     | 7     | u
-another org          | F       | 8      | 8      | 8        | 9        | 9        | 9         | 9     | 9     | 9
+                     | sign-in | pull 1 | pull k | bulk job | bulk poll | bulk rows | accounts | survey 1 | survey k | customers | latch | after | read-back
+time-out             | U       | U      | U      | U        | U         | U         | U        | U        | U        | U         | U     | D     | u
+reset                | U       | U      | U      | U        | U         | U         | U        | U        | U        | U         | U     | D     | u
+session expired      | 1       | D      | D      | D        | D         | D         | D        | 1        | 1        | 1         | 1     | 1     | 1
+401                  | F       | F      | F      | F        | F         | F         | F        | F        | F        | F         | F     | 2     | u
+403 daily limit      | 3       | l      | l      | l        | l         | l         | l        | 4        | 4        | 4         | 4     | 4     | 4
+403 concurrent limit | 3       | l      | l      | l        | l         | l         | l        | 4        | 4        | 4         | 4     | 4     | 4
+403                  | F       | F      | F      | R        | R         | R         | F        | F        | F        | F         | F     | d     | u
+404                  | F       | F      | F      | R        | R         | R         | F        | F        | F        | F         | F     | d     | u
+409                  | F       | F      | F      | R        | R         | R         | F        | F        | F        | F         | F     | d     | u
+429 with headers     | 5       | 5      | 5      | 5        | 5         | 5         | 5        | L        | L        | L         | L     | 2     | u
+429 without headers  | U       | U      | U      | U        | U         | U         | U        | L        | L        | L         | L     | 2     | u
+500                  | U       | U      | U      | U        | U         | U         | U        | U        | U        | U         | U     | D     | u
+502                  | U       | U      | U      | U        | U         | U         | U        | U        | U        | U         | U     | D     | u
+503                  | U       | U      | U      | U        | U         | U         | U        | U        | U        | U         | U     | D     | u
+HTML with 200        | U       | U      | U      | U        | U         | U         | U        | U        | U        | U         | U     | D     | u
+HTML with 503        | U       | U      | U      | U        | U         | U         | U        | U        | U        | U         | U     | D     | u
+HTML with 404        | F       | F      | F      | R        | R         | R         | F        | F        | F        | F         | F     | d     | u
+cut in the body      | U       | U      | U      | U        | U         | U         | U        | U        | U        | U         | 6     | D     | u
+JSON that breaks off | F       | F      | F      | R        | R         | U         | F        | F        | F        | F         | F     | D     | u
+wrong types          | F       | F      | F      | R        | R         | U         | F        | F        | F        | F         | F     | D     | u
+huge body            | F       | F      | F      | R        | R         | U         | F        | F        | F        | F         | F     | D     | u
+slow drip            | U       | U      | U      | U        | U         | U         | U        | U        | U        | U         | 6     | D     | u
+no such name         | U       | U      | U      | U        | U         | U         | U        | U        | U        | U         | U     | 7     | u
+unknown CA           | U       | U      | U      | U        | U         | U         | U        | U        | U        | U         | U     | 7     | u
+another's certificate| U       | U      | U      | U        | U         | U         | U        | U        | U        | U         | U     | 7     | u
+another org          | F       | 8      | 8      | 8        | 8         | 8         | 8        | 9        | 9        | 9         | 9     | 9     | 9
 `
 
 // cannotBe are the reasons why a cell is none.
@@ -84,6 +85,7 @@ type phase struct {
 	// says is what the run's error has to name.
 	says string
 	big  bool // needs more than one page
+	bulk bool // the accounts come by a job of the Bulk API
 	// effects says that the calls take effect although the fault strikes.
 	effects bool
 	// with is a fault besides, by which the phase is reached.
@@ -100,6 +102,9 @@ var phases = []phase{
 	{name: "sign-in", match: sandbox.FaultMatch{Service: "salesforce", Call: "token"}, says: "signing in"},
 	{name: "pull 1", match: sandbox.FaultMatch{Service: "salesforce", Call: "query"}, says: "pulling"},
 	{name: "pull k", match: sandbox.FaultMatch{Service: "salesforce", Call: "queryMore"}, says: "pulling", big: true},
+	{name: "bulk job", match: sandbox.FaultMatch{Service: "salesforce", Call: "bulkCreate"}, says: "pulling all accounts", bulk: true},
+	{name: "bulk poll", match: sandbox.FaultMatch{Service: "salesforce", Call: "bulkJob"}, says: "pulling all accounts", bulk: true},
+	{name: "bulk rows", match: sandbox.FaultMatch{Service: "salesforce", Call: "bulkResults"}, says: "pulling all accounts", bulk: true},
 	{name: "accounts", match: sandbox.FaultMatch{Service: "salesforce", Call: "retrieve"}, says: "accounts"},
 	{name: "survey 1", match: sandbox.FaultMatch{Service: "staxbill", Path: "/v1/customers"}, says: "survey"},
 	{name: "survey k", match: fromOn(sandbox.FaultMatch{Service: "staxbill", Path: "/v1/customers"}, 2), says: "survey", big: true},
@@ -162,7 +167,7 @@ type expectation struct {
 
 var letters = map[string]expectation{
 	"U": {latch.RunUnreachable, ""}, "L": {latch.RunLimited, ""}, "F": {latch.RunFailed, ""},
-	"l": {latch.RunLimited, latch.Latched}, "D": {latch.RunDone, latch.Latched}, "d": {latch.RunDone, latch.Unchanged},
+	"l": {latch.RunLimited, latch.Latched}, "D": {latch.RunDone, latch.Latched}, "R": {latch.RunDone, latch.Latched}, "d": {latch.RunDone, latch.Unchanged},
 	"u": {latch.RunUnreachable, ""},
 }
 

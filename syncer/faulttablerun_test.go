@@ -26,6 +26,9 @@ func TestFaultTable(t *testing.T) {
 				if p.big {
 					o.accounts, o.customers = 2100, 1020
 				}
+				if p.bulk {
+					o.set.BulkFrom = 1
+				}
 				inWorld(t, o, func(w *world) { w.cell(tr, p, code) })
 			})
 		}
@@ -83,6 +86,9 @@ func (w *world) cell(tr trouble, p phase, code string) {
 		t.Errorf("the run ended as %s, want %s: %s", rep.Run.Result, want.result, rep.Run.Error)
 	}
 	w.errorNames(rep, tr, p)
+	if told := w.events(latch.EventBulkRefused) > 0; told != (code == "R") {
+		t.Errorf("that the Bulk API does not give the accounts is told: %t", told)
+	}
 	for _, id := range ids {
 		r := w.request(id)
 		if r.Attempts != 0 || r.Outcome != want.outcome {

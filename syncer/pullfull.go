@@ -24,15 +24,7 @@ func (r *run) pullFull(ctx context.Context, info state.IndexInfo) error {
 			return fmt.Errorf("pulling the accounts deleted since the last pull: %w", err)
 		}
 	}
-	if err := r.store.ResetPull(ctx); err != nil {
-		return fmt.Errorf("making room for a full pull: %w", err)
-	}
-	rows := 0
-	pulled, err := r.sf.PullAll(ctx, func(page []latch.PackedAccountID) error {
-		rows += len(page)
-		r.progress("pull", rows, max(info.Count, rows))
-		return r.store.StagePull(ctx, page)
-	})
+	pulled, job, err := r.stageAll(ctx, info)
 	if err != nil {
 		return fmt.Errorf("pulling all accounts: %w", err)
 	}
@@ -41,9 +33,15 @@ func (r *run) pullFull(ctx context.Context, info state.IndexInfo) error {
 		Run: r.rec.ID, Watermark: pulled.Watermark, MaxLostPercent: r.set.Limits.MaxLostAccountsPercent, Gone: gone, Now: r.s.now(),
 	})
 	if err != nil {
-		return fmt.Errorf("taking over a full pull of %d accounts: %w", rows, err)
+		return fmt.Errorf("taking over a full pull of %d accounts: %w", pulled.Rows, err)
+	}
+	if job.ID != "" {
+		r.sf.DropBulk(ctx, job)
 	}
 	if res.Refused != nil {
+		if err := r.store.ResetPull(ctx); err != nil { // an approval is for another pull, with a job of its own
+			return fmt.Errorf("putting away a pull that was refused: %w", err)
+		}
 		return r.refuse(ctx, res.Refused)
 	}
 	r.rec.Accounts, r.rec.Full = res.Counts, true

@@ -65,8 +65,8 @@ func settingsOf(c *config.Config) syncer.Settings {
 			MaxLostAccountsPercent: c.Guard.MaxLostAccountsPercent, MaxLostMappingsPercent: c.Guard.MaxLostMappingsPercent,
 		},
 		MaxAttempts: c.Requests.MaxAttempts, QuietTime: c.StaxBill.QuietTime, Concurrency: c.StaxBill.Concurrency,
-		DropFolder: c.Requests.DropFolder,
-		Sync:       c.Schedule.SyncSchedule(), Full: c.Schedule.FullSchedule(),
+		DropFolder: c.Requests.DropFolder, BulkFrom: max(1, c.Salesforce.BulkFrom),
+		Sync: c.Schedule.SyncSchedule(), Full: c.Schedule.FullSchedule(),
 	}
 }
 
