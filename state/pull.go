@@ -79,7 +79,7 @@ func (s *Store) writeStaged(ctx context.Context) error {
 	if len(s.staged) == 0 && len(s.stagedPages) == 0 {
 		return nil
 	}
-	slices.SortFunc(s.staged, latch.PackedAccountID.Compare)
+	latch.SortPacked(s.staged)
 	err := s.update(ctx, stepStagePull, func(t *tx) error {
 		_, other := t.generations()
 		edit := idPages{t.b(other)}.edit()
