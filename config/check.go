@@ -2,6 +2,7 @@ package config
 
 import (
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -215,11 +216,35 @@ func (c *Config) whole(say, warn func(path, message string)) {
 	if c.Schedule.full, err = ParseSchedule(c.Schedule.Full, c.Schedule.location); err != nil {
 		say("schedule.full", err.Error())
 	}
-	if t := c.Server.TLS; (t.CertFile == "") != (t.KeyFile == "") {
+	c.listening(say, warn)
+}
+
+// listening checks who may ask over TCP, and whether others can listen in.
+func (c *Config) listening(say, warn func(path, message string)) {
+	s := c.Server
+	switch t := s.TLS; {
+	case (t.CertFile == "") != (t.KeyFile == ""):
 		say("server.tls", "wants both cert_file and key_file, or neither")
+	case t.CertFile != "":
+		if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); err != nil {
+			say("server.tls.cert_file", fmt.Sprintf("and key_file are no certificate and its key that can be read: %v", reason(err)))
+		} else if info, err := os.Stat(t.KeyFile); err == nil && info.Mode().Perm()&0o007 != 0 {
+			warn("server.tls.key_file", fmt.Sprintf("can be read by every user of this machine (mode %04o); chmod 600 it", info.Mode().Perm()))
+		}
 	}
-	if c.Server.Listen != "" && len(c.Server.APIKeys) == 0 {
+	if s.Listen == "" {
+		return
+	}
+	if len(s.APIKeys) == 0 {
 		say("server.listen", "wants server.api_keys: without a key nobody may ask")
+	}
+	if s.Open() && s.TLS.CertFile == "" {
+		const readable = "keys and customers' data cross the network readable"
+		if s.PlainHTTP {
+			warn("server.listen", "can be reached from other machines without TLS, as server.plain_http allows: "+readable+" up to whatever adds it")
+		} else {
+			say("server.listen", "can be reached from other machines and wants server.tls.cert_file and key_file, since "+readable+" without; or take 127.0.0.1, or set server.plain_http to true where a proxy adds TLS")
+		}
 	}
 }
 

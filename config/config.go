@@ -8,6 +8,7 @@
 package config
 
 import (
+	"net"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -112,6 +113,14 @@ type Server struct {
 	Wait    time.Duration
 	APIKeys []APIKey
 	TLS     TLS
+	// PlainHTTP lets Listen be an address of the network without TLS.
+	PlainHTTP bool
+}
+
+// Open reports whether Listen can be reached from other machines.
+func (s Server) Open() bool {
+	host, _, err := net.SplitHostPort(s.Listen)
+	return err == nil && !loopback(host)
 }
 
 // APIKey is one caller of the HTTP endpoints.

@@ -61,9 +61,10 @@ var fields = []field{
 	{"state.keep_history", func(c *Config) any { return &c.State.KeepHistory }, "8760h", within(24*time.Hour, 100*8760*time.Hour), "How long history and finished requests are kept."},
 
 	{"server.socket", func(c *Config) any { return &c.Server.Socket }, "/run/latchd/latchd.sock", rule{is: isSocket}, "The unix socket for latchd's own commands; mode 0660."},
-	{"server.listen", func(c *Config) any { return &c.Server.Listen }, "", rule{is: isListen}, "An address for the HTTP endpoints, such as 127.0.0.1:8711. Empty: no TCP."},
+	{"server.listen", func(c *Config) any { return &c.Server.Listen }, "", rule{is: isListen}, "An address for the HTTP endpoints, such as 127.0.0.1:8711. Empty: no TCP. It wants server.api_keys, and server.tls where other machines reach it."},
 	{"server.wait", func(c *Config) any { return &c.Server.Wait }, "10s", within(0, 5*time.Minute), "How long the Latch endpoint waits for the outcome."},
-	{"server.tls.cert_file", func(c *Config) any { return &c.Server.TLS.CertFile }, "", rule{is: isAbsolute}, "The certificate (PEM) of the HTTP endpoints."},
+	{"server.plain_http", func(c *Config) any { return &c.Server.PlainHTTP }, "false", rule{}, "Lets server.listen be an address that other machines reach without TLS, for a proxy that adds it. Keys and customers' data then cross the network readable."},
+	{"server.tls.cert_file", func(c *Config) any { return &c.Server.TLS.CertFile }, "", rule{is: isAbsolute}, "The certificate (PEM, with its chain) of the HTTP endpoints; read again on SIGHUP."},
 	{"server.tls.key_file", func(c *Config) any { return &c.Server.TLS.KeyFile }, "", rule{is: isAbsolute}, "Its private key (PEM)."},
 
 	{"notify.heartbeat_url", func(c *Config) any { return &c.Notify.HeartbeatURL }, "", rule{is: isNotifyURL}, "A secret: an address called after every complete run, with /fail appended after a failed one."},

@@ -142,6 +142,10 @@ func TestProblems(t *testing.T) {
 		{"tab", "salesforce:\n\tlogin_url: x\n", "is not YAML"},
 		{"open quote", minimal + "log:\n  level: \"info\n", "is not YAML"},
 		{"listen without keys", minimal + "server:\n  listen: 127.0.0.1:8711\n", "wants server.api_keys"},
+		{"open without TLS", minimal + "server:\n  listen: 0.0.0.0:8711\n  api_keys: [{name: a, key: {env: SB_KEY}}]\n", "c.yaml:7:3: server.listen: can be reached from other machines and wants server.tls.cert_file and key_file"},
+		{"all addresses without TLS", minimal + "server:\n  listen: \":8711\"\n  api_keys: [{name: a, key: {env: SB_KEY}}]\n", "set server.plain_http to true"},
+		{"plain without keys", minimal + "server:\n  listen: 10.0.0.1:8711\n  plain_http: true\n", "wants server.api_keys"},
+		{"certificate missing", minimal + "server:\n  tls: {cert_file: /nowhere/c.pem, key_file: /nowhere/k.pem}\n", "server.tls.cert_file: and key_file are no certificate and its key that can be read: no such file"},
 		{"jwt without key", strings.Replace(minimal, "{client_id:", "{flow: jwt_bearer, client_id:", 1), "salesforce.auth.private_key: is missing"},
 		{"utf-16", "\xff\xfes\x00", "is UTF-16"},
 		{"latin-1", minimal + "# caf\xe9\n", "c.yaml:6:6: is not UTF-8"},
@@ -208,6 +212,18 @@ func TestWarnings(t *testing.T) {
 	c, p = load(t, strings.Replace(minimal, "{env: SB_KEY}", "{file: "+loose+"}", 1))
 	if p != nil || !strings.Contains(c.Warnings().Error(), "mode 0644") {
 		t.Error(p, c.Warnings())
+	}
+}
+
+// TestListeningOpenly: on the network with keys alone only where that is asked
+// for in so many words, and then it is warned of; on this machine it is fine.
+func TestListeningOpenly(t *testing.T) {
+	const keys = "  api_keys: [{name: a, key: {env: SB_KEY}}]\n"
+	for listen, warned := range map[string]bool{"10.0.0.1:8711": true, "[::]:1": true, "127.0.0.1:8711": false, "localhost:1": false, "[::1]:1": false} {
+		c, p := load(t, minimal+"server:\n  plain_http: true\n  listen: \""+listen+"\"\n"+keys)
+		if p != nil || strings.Contains(c.Warnings().Error(), "without TLS") != warned {
+			t.Errorf("%s: %v %v", listen, p, c.Warnings())
+		}
 	}
 }
 

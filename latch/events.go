@@ -64,4 +64,7 @@ const (
 	EventPaused          = "writes_paused"
 	EventResumed         = "writes_resumed"
 	EventPausedRun       = "run_paused"
+	EventListening       = "http_listening"
+	EventHTTPError       = "http_error"
+	EventCallerRefused   = "caller_refused"
 )

@@ -28,6 +28,7 @@ const (
 	KindFileRefused   = "file-refused"   // a file of requests that cannot be taken in
 	KindStopping      = "stopping"       // the daemon is stopping, or has too much to do
 	KindBroken        = "broken"         // the state can no longer be trusted in this process
+	KindAccess        = "access"         // no key, or one that may not do this
 	KindFailed        = "failed"
 )
 

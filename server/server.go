@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"latchd/latch"
 	"latchd/state"
@@ -27,6 +28,7 @@ type Options struct {
 	Store   *state.Store
 	Logger  *zap.Logger // nil = none
 	Version string
+	Keys    []Key // who may ask over TCP
 }
 
 // Server answers the operator's API.
@@ -35,6 +37,9 @@ type Server struct {
 	store   *state.Store
 	log     *zap.Logger
 	version string
+
+	access    *access
+	strangers rate.Sometimes
 }
 
 // Bounds of what is taken in.
@@ -48,6 +53,8 @@ const (
 // New makes a server; nothing listens before Serve.
 func New(o Options) *Server {
 	s := &Server{sync: o.Syncer, store: o.Store, log: o.Logger, version: o.Version}
+	s.access = newAccess(o.Keys)
+	s.strangers = rate.Sometimes{First: 20, Interval: time.Second}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}

@@ -13,7 +13,6 @@ import (
 
 	"latchd/config"
 	"latchd/latch"
-	"latchd/notify"
 	"latchd/server"
 	"latchd/syncer"
 )
@@ -62,13 +61,18 @@ func (a *app) daemon(ctx context.Context) (err error) {
 		return err
 	}
 	defer listener.Close()
+	open, err := listenTCP(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer open.close()
 
 	teller := newNotifier(cfg, store, log)
 	s := syncer.New(syncer.Options{
 		Store: store, Salesforce: c.sf, StaxBill: c.sb, Settings: settingsOf(cfg), Logger: log, Hook: a.hook(),
 		Finished: teller.RunFinished,
 	})
-	srv := server.New(server.Options{Syncer: s, Store: store, Logger: log, Version: versionText()})
+	srv := server.New(server.Options{Syncer: s, Store: store, Logger: log, Version: versionText(), Keys: keysOf(cfg)})
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -82,7 +86,19 @@ func (a *app) daemon(ctx context.Context) (err error) {
 		return err
 	})
 	g.Go(func() error { return srv.Serve(gctx, listener) })
-	g.Go(func() error { return a.reloads(gctx, hup, cfg, s, teller, level, log) })
+	if open.listener != nil {
+		log.Info("the HTTP endpoints answer", zap.String("event", latch.EventListening),
+			zap.String("address", open.listener.Addr().String()), zap.Bool("tls", open.cert != nil), zap.Int("keys", len(cfg.Server.APIKeys)))
+		g.Go(func() error { return srv.ServeTCP(gctx, open.listener, open.cert) })
+	}
+	reloaded := func(now *config.Config) error {
+		level.SetLevel(logLevel(now.Log.Level))
+		s.Reload(settingsOf(now))
+		teller.Reload(receivers(now))
+		srv.SetKeys(keysOf(now))
+		return open.reload(now)
+	}
+	g.Go(func() error { return a.reloads(gctx, hup, cfg, reloaded, log) })
 	g.Go(func() error { return notifier(gctx, s, log) })
 	g.Go(func() error { return teller.Loop(gctx) })
 	g.Go(func() error {
@@ -99,7 +115,7 @@ func (a *app) daemon(ctx context.Context) (err error) {
 
 // reloads takes over a changed configuration on SIGHUP. A wrong one is refused
 // and the old one stays.
-func (a *app) reloads(ctx context.Context, hup <-chan os.Signal, old *config.Config, s *syncer.Syncer, teller *notify.Notifier, level zap.AtomicLevel, log *zap.Logger) error {
+func (a *app) reloads(ctx context.Context, hup <-chan os.Signal, old *config.Config, apply func(*config.Config) error, log *zap.Logger) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -114,9 +130,9 @@ func (a *app) reloads(ctx context.Context, hup <-chan os.Signal, old *config.Con
 			continue
 		}
 		warn(log, cfg)
-		level.SetLevel(logLevel(cfg.Log.Level))
-		s.Reload(settingsOf(cfg))
-		teller.Reload(receivers(cfg))
+		if err := apply(cfg); err != nil {
+			log.Error("of the changed configuration the certificate could not be read; the one before stays", zap.String("event", latch.EventReloadRefused), zap.Error(err))
+		}
 		log.Info("the configuration was read again", zap.String("event", latch.EventReloaded), zap.Strings("needRestart", needRestart(old, cfg)))
 		sdNotify("READY=1")
 	}
@@ -137,6 +153,8 @@ func needRestart(old, now *config.Config) []string {
 		{"staxbill.concurrency", old.StaxBill.Concurrency != now.StaxBill.Concurrency},
 		{"state", old.State != now.State},
 		{"server.socket", old.Server.Socket != now.Server.Socket},
+		{"server.listen", old.Server.Listen != now.Server.Listen},
+		{"server.tls", (old.Server.TLS.CertFile == "") != (now.Server.TLS.CertFile == "")},
 		{"log.format", old.Log.Format != now.Log.Format},
 	} {
 		if c.changed {

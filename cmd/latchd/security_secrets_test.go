@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -135,7 +136,7 @@ staxbill: {base_url: "%s", api_key: "%s"}
 schedule: {sync: "0 0 1 1 *"}
 requests: {drop_folder: %s}
 server:
-  listen: 127.0.0.1:8711
+  listen: %s
   api_keys: [{name: crm, key: "%s", role: latch}]
 notify:
   webhook_url: https://hooks.example/%s
@@ -143,12 +144,23 @@ notify:
 log: {level: debug, format: json}
 `, x.URL, given["LATCHD_SALESFORCE_AUTH_CLIENT_ID"], given["LATCHD_SALESFORCE_AUTH_CLIENT_SECRET"], m.planted["the private key"],
 		m.planted["the password"], m.planted["the security token"], given["LATCHD_STAXBILL_BASE_URL"], given["LATCHD_STAXBILL_API_KEY"],
-		e.folder("drop"), m.planted["a caller's key"], m.planted["the webhook's token"], m.planted["the heartbeat's token"]))
+		e.folder("drop"), freeAddress(t), m.planted["a caller's key"], m.planted["the webhook's token"], m.planted["the heartbeat's token"]))
 	e.env = append(cleanEnv(), asLatchd+"=1", "LATCHD_CONFIG="+config,
 		"LATCHD_STATE_PATH="+filepath.Join(e.folder("state"), "latchd.db"), "LATCHD_SERVER_SOCKET="+filepath.Join(e.dir, "s"),
 		// Loopback addresses never go through a proxy, and whoever reads it has its password.
 		"HTTPS_PROXY=http://user:"+url.QueryEscape(m.planted["the proxy's password"])+"@127.0.0.1:1")
 	return e, x, m
+}
+
+// freeAddress is one of loopback that nobody listened on a moment ago.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 func decoded(t *testing.T, key string) string {

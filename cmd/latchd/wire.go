@@ -143,7 +143,6 @@ func warnings(c *config.Config) []string {
 		set  bool
 	}{
 		{"salesforce.request_field", c.Salesforce.RequestField != ""},
-		{"server.listen", c.Server.Listen != ""},
 	} {
 		if s.set {
 			out = append(out, s.name+": is set and has no effect in this version of latchd")
