@@ -46,9 +46,13 @@ type Filing struct {
 	By          string
 	RetryOf     string
 	Interactive bool
-	// Identity is empty, or names the line of a file: the same identity is
+	// Identity is empty, or names the line of a file, or what a caller calls
+	// his asking (Idempotency-Key): the same identity is
 	// accepted once, as long as the request that it led to is kept.
 	Identity string
+	// IdentityFor bounds that: an identity is free again so long after its
+	// request was done. 0 = as long as that is kept.
+	IdentityFor time.Duration
 }
 
 // Same reports whether a filing asks for just what r asks for already.

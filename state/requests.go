@@ -13,7 +13,7 @@ import (
 // earlier ones.
 //
 //   - A filing whose identity is known adds nothing and gives the request that
-//     it led to, whatever became of that.
+//     it led to, whatever became of that; unless IdentityFor is over.
 //   - One that asks for the same as the customer's last open request is that
 //     one. Its identity leads there from now on.
 //   - Any other becomes a new pending request. The open requests of the
@@ -74,7 +74,13 @@ func (t *tx) file(run string, f latch.Filing, now time.Time) (Filed, error) {
 			if err == nil && !found {
 				err = &badRecord{fmt.Sprintf("an identity leads to request %s, which is not there", id)}
 			}
-			return Filed{Request: r, Known: true}, err
+			if err != nil || !identityOver(r, f, now) {
+				return Filed{Request: r, Known: true}, err
+			}
+			// It is led elsewhere below.
+			if err := t.b(bIdentOf).Delete(join(id, bounded(f.Identity))); err != nil {
+				return Filed{}, err
+			}
 		}
 	}
 	last, open, err := t.lastOpen(f.Customer)
@@ -107,6 +113,11 @@ func (t *tx) file(run string, f latch.Filing, now time.Time) (Filed, error) {
 		Kind: latch.KindAccepted, Customer: r.Customer, Request: r.ID, Run: run, To: r.Account, Source: r.Source, By: r.By,
 	})
 	return Filed{Request: r, Superseded: superseded}, err
+}
+
+// identityOver reports whether the identity of a filing is free again.
+func identityOver(r latch.Request, f latch.Filing, now time.Time) bool {
+	return f.IdentityFor > 0 && r.State == latch.Done && now.Sub(r.FinishedAt) >= f.IdentityFor
 }
 
 // supersede ends the customer's open requests that give way to a new one. Only

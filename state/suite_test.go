@@ -21,6 +21,7 @@ func suite(t *testing.T, open func(t *testing.T) *Store) {
 		run  func(t *testing.T, open func(t *testing.T) *Store)
 	}{
 		{"File", testFile},
+		{"IdentityFor", testIdentityFor},
 		{"Supersede", testSupersede},
 		{"Lists", testLists},
 		{"Queue", testQueue},

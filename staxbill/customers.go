@@ -2,6 +2,7 @@ package staxbill
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"latchd/echo"
 	"latchd/latch"
 )
 
@@ -29,27 +31,53 @@ const byID = "&sortExpression=id&sortOrder=Ascending"
 // service's own shapes; a 404 that speaks of the address, or is an HTML page,
 // is an error. The error is an *Error.
 func (c *Client) Customer(ctx context.Context, id latch.CustomerID) (latch.CustomerReading, error) {
+	r, _, err := c.customer(ctx, id)
+	return r, err
+}
+
+// CustomerObject reads one customer and gives Stax Bill's own object of it as it
+// came, at most 1 MiB; nil where there is no such customer, and where the key, or
+// a piece of it, stands in it. The error is an *Error.
+func (c *Client) CustomerObject(ctx context.Context, id latch.CustomerID) (json.RawMessage, error) {
+	r, body, err := c.customer(ctx, id)
+	if err != nil || !r.Found {
+		return nil, err
+	}
+	return c.Shareable(body), nil
+}
+
+// Shareable is an answer's body where it is a JSON object that may be passed on,
+// else nil.
+func (c *Client) Shareable(body []byte) json.RawMessage {
+	body = trim(body)
+	if len(body) == 0 || body[0] != '{' || !json.Valid(body) || echo.Of(string(body), c.key) {
+		return nil
+	}
+	return json.RawMessage(body)
+}
+
+func (c *Client) customer(ctx context.Context, id latch.CustomerID) (latch.CustomerReading, []byte, error) {
 	k := call{op: opCustomer, customer: id, method: http.MethodGet, target: "/customers/" + id.String(), maxBody: maxBody}
 	if id <= 0 {
-		return latch.CustomerReading{}, k.fail(KindRefused, fmt.Errorf("%d is no customer id", id))
+		return latch.CustomerReading{}, nil, k.fail(KindRefused, fmt.Errorf("%d is no customer id", id))
 	}
 	a, failed := c.read(ctx, k)
 	if failed != nil {
 		if failed.Kind == KindNotFound {
 			if said := explain(a.body, c.hide); said.documented && !said.routing {
-				return latch.CustomerReading{Customer: id, At: a.asked}, nil
+				return latch.CustomerReading{Customer: id, At: a.asked}, nil, nil
 			}
 		}
-		return latch.CustomerReading{}, failed
+		return latch.CustomerReading{}, nil, failed
 	}
 	r, err := oneCustomer(a)
 	if err == nil && r.Customer != id {
 		err = fmt.Errorf("the answer is about customer %d", r.Customer)
 	}
 	if err != nil {
-		return latch.CustomerReading{}, c.senseless(k, a, err)
+		return latch.CustomerReading{}, nil, c.senseless(k, a, err)
 	}
-	return r, nil
+	return r, a.body, nil
 }
 
 // senseless is a 2xx that does not say what was asked.
