@@ -41,9 +41,10 @@ func asError(err error) (*Error, int) {
 	var usage *usageError
 	var digest *state.UnknownDigestError
 	var file *syncer.FileRefusedError
+	var undo *syncer.UndoError
 	e := &Error{Kind: KindFailed, Message: oneLine(err.Error()), Hint: syncer.Hint(err)}
 	switch {
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.As(err, &undo):
 		e.Kind = KindUsage
 		return e, http.StatusBadRequest
 	case errors.Is(err, state.ErrNotFound):

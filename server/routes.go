@@ -53,6 +53,8 @@ func (s *Server) Handler() http.Handler {
 	handle("POST /audit", s.audit)
 	handle("POST /approve", s.approve)
 	handle("POST /reject", s.reject)
+	handle("GET /undo", s.undoSteps)
+	handle("POST /undo", s.undo)
 	handle("POST /pause", s.pause)
 	handle("POST /resume", s.resume)
 	handle("GET /backup", s.backup)

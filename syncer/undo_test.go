@@ -1,0 +1,45 @@
+package syncer_test
+
+import (
+	"testing"
+
+	"latchd/latch"
+	"latchd/syncer"
+)
+
+// TestUndoOfTwoChanges: a customer that a run changed twice goes back to what it
+// had before the run, by one request, and through the guard.
+func TestUndoOfTwoChanges(t *testing.T) {
+	set := syncer.Settings{Limits: latch.Limits{MaxRelatches: 2}}
+	inWorld(t, options{accounts: 200, customers: 60, set: set}, func(w *world) {
+		w.ask(4, 104, true)
+		w.ask(4, 108, true)
+		rep := w.done()
+		if w.at(4) != w.account(108) || rep.Run.Outcomes[latch.Relatched] != 2 {
+			t.Fatalf("customer at %s, %v", w.at(4), rep.Run.Outcomes)
+		}
+		u := syncer.Undo{Run: rep.Run.ID}
+		steps, next, err := w.sync.UndoSteps(w.ctx, u, "")
+		if err != nil || next != "" || len(steps) != 1 || steps[0].Now != w.account(108) || steps[0].Back != w.account(4) || steps[0].How != syncer.UndoRequest {
+			t.Fatalf("%+v %q %v", steps, next, err)
+		}
+		for _, known := range []bool{false, true} {
+			if steps, _, err = w.sync.Undo(w.ctx, u, "", "kim"); err != nil || len(steps) != 1 || steps[0].Request == "" || steps[0].Known != known {
+				t.Fatalf("%+v %v", steps, err)
+			}
+		}
+		if rep := w.done(); rep.Run.Held != 1 {
+			t.Errorf("the guard held %d; two relatches were made and two are allowed", rep.Run.Held)
+		}
+		if _, err := w.sync.Approve(w.ctx, w.run().Run.Digest, "kim"); err != nil {
+			t.Fatal(err)
+		}
+		w.done()
+		if r := w.outcome(steps[0].Request, latch.Relatched); w.at(4) != w.account(4) || r.Source != "undo:"+u.Run || r.By != "kim" || r.OnlyFrom != w.account(108) {
+			t.Errorf("customer at %s by %+v", w.at(4), r)
+		}
+		if steps, _, err := w.sync.UndoSteps(w.ctx, u, ""); err != nil || len(steps) != 1 || steps[0].How != syncer.UndoNone {
+			t.Errorf("undone already: %+v %v", steps, err)
+		}
+	})
+}
