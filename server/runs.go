@@ -146,36 +146,45 @@ type Digest struct {
 	Digest string `json:"digest"`
 }
 
-// Judged is its answer.
-type Judged struct {
-	Released []latch.Hold   `json:"released"`          // or ended, by reject
+// Approved is the answer of POST /approve.
+type Approved struct {
+	Released []latch.Hold   `json:"released"`
 	Gone     int            `json:"gone"`              // shown under the digest and no longer so
 	Refusal  *latch.Refusal `json:"refusal,omitempty"` // a pull or survey that may lose this now
 }
 
+// Rejected is the answer of POST /reject.
+type Rejected struct {
+	Rejected []latch.Hold `json:"rejected"` // now done, as rejected
+	Gone     int          `json:"gone"`     // shown under the digest and no longer so
+	// Refusal is the pull or survey that may not lose this after all.
+	Refusal *latch.Refusal `json:"refusal,omitempty"`
+}
+
 func (s *Server) approve(w http.ResponseWriter, r *http.Request) (any, error) {
-	return s.judge(w, r, s.sync.Approve)
-}
-
-func (s *Server) reject(w http.ResponseWriter, r *http.Request) (any, error) {
-	return s.judge(w, r, s.sync.Reject)
-}
-
-func (s *Server) judge(w http.ResponseWriter, r *http.Request, do judgement) (any, error) {
-	var body Digest
-	if err := readJSON(w, r, &body); err != nil {
-		return nil, err
-	}
-	res, err := do(r.Context(), body.Digest, caller(r))
+	res, err := s.judge(w, r, s.sync.Approve)
 	if err != nil {
 		return nil, err
 	}
-	return judged(res), nil
+	return Approved{res.Released, res.Gone, res.Refusal}, nil
 }
 
-func judged(res state.ApproveResult) Judged {
+func (s *Server) reject(w http.ResponseWriter, r *http.Request) (any, error) {
+	res, err := s.judge(w, r, s.sync.Reject)
+	if err != nil {
+		return nil, err
+	}
+	return Rejected{res.Released, res.Gone, res.Refusal}, nil
+}
+
+func (s *Server) judge(w http.ResponseWriter, r *http.Request, do judgement) (state.ApproveResult, error) {
+	var body Digest
+	if err := readJSON(w, r, &body); err != nil {
+		return state.ApproveResult{}, err
+	}
+	res, err := do(r.Context(), body.Digest, caller(r))
 	if res.Released == nil {
 		res.Released = []latch.Hold{}
 	}
-	return Judged{res.Released, res.Gone, res.Refusal}
+	return res, err
 }

@@ -25,7 +25,7 @@ func (r *run) bind(ctx context.Context) error {
 	}
 	org, err := r.sf.Org(ctx)
 	if err != nil {
-		return fmt.Errorf("signing in to Salesforce: %w", err)
+		return err // it says that it was signing in
 	}
 	if b.OrgID != "" && b.OrgID != org {
 		return &WrongServiceError{

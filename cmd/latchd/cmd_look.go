@@ -127,10 +127,10 @@ func newRunsCommand(a *app) *cobra.Command {
 				if err := c.call(cmd.Context(), http.MethodGet, "/runs/"+url.PathEscape(args[0]), nil, nil, &r); err != nil {
 					return err
 				}
-				if a.output == "table" {
-					a.output = "json"
+				if a.machine() {
+					return a.document(r)
 				}
-				return a.document(r)
+				return a.printRecord(r)
 			})
 		},
 	})

@@ -117,6 +117,21 @@ func (b *bar) end() {
 	}
 }
 
+// printRecord tells a person of the record of an earlier run.
+func (a *app) printRecord(r latch.Run) error {
+	_, err := fmt.Fprintf(a.out, "begun by %s at %s UTC\n", r.Trigger, when(r.StartedAt))
+	switch {
+	case err != nil:
+		return err
+	case r.FinishedAt.IsZero():
+		_, err = fmt.Fprintf(a.out, "run %s: under way\n", r.ID)
+		return err
+	}
+	a.printRun(&syncer.Report{Run: r})
+	_, err = fmt.Fprintf(a.out, "  history    latchd history --run %s\n", r.ID)
+	return err
+}
+
 // printRun tells a person what a run did, and what is left to do.
 func (a *app) printRun(rep *syncer.Report) {
 	r := rep.Run
