@@ -51,6 +51,7 @@ func (s *Server) Handler() http.Handler {
 	handle("POST /runs", s.startRun)
 	handle("GET /runs/{id}", s.showRun)
 	handle("POST /audit", s.audit)
+	handle("POST /diagnose", s.diagnose)
 	handle("POST /approve", s.approve)
 	handle("POST /reject", s.reject)
 	handle("GET /undo", s.undoSteps)

@@ -160,6 +160,12 @@ func newTransport() *http.Transport {
 	}
 }
 
+// APIVersion is the version of the REST API that is asked for, such as "67.0".
+func (c *Client) APIVersion() string { return c.o.APIVersion }
+
+// Flow is how the client signs in: one of the flows of Auth.
+func (c *Client) Flow() string { return c.o.Auth.Flow }
+
 // Calls counts the HTTP calls since New by kind: token, query, queryAll,
 // retrieve, count, bulkJob, bulkResults. Every try counts; only what net/http repeats by itself, when
 // a kept connection turns out to be closed, does not.

@@ -140,7 +140,7 @@ environment (docs/configuration.md).
 	root.SetHelpCommand(newHelpCommand())
 	root.AddCommand(
 		newConfigCommand(a), newRequestCommand(a), newPlanCommand(a), newApproveCommand(a), newRejectCommand(a),
-		newMappingCommand(a), newHistoryCommand(a), newWhyCommand(a), newAuditCommand(a), newUndoCommand(a), newRunsCommand(a), newStatusCommand(a), newPauseCommand(a), newResumeCommand(a), newBackupCommand(a), newRestoreCommand(a),
+		newMappingCommand(a), newHistoryCommand(a), newWhyCommand(a), newAuditCommand(a), newDoctorCommand(a), newUndoCommand(a), newRunsCommand(a), newStatusCommand(a), newPauseCommand(a), newResumeCommand(a), newBackupCommand(a), newRestoreCommand(a),
 		newSandboxCommand(a), newDemoCommand(), newSelftestCommand(a), newVersionCommand(a), a.manCommand(root),
 	)
 	return root
