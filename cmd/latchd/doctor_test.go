@@ -31,12 +31,12 @@ func TestDoctorStatus(t *testing.T) {
 
 func TestJudgeUnit(t *testing.T) {
 	for shown, want := range map[string]string{
-		"LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNRestarts=0\nResult=success\n":        "ok latchd.service is active, enabled, restarted 0 times by itself ",
-		"LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNRestarts=3\nResult=success\n":        "warning latchd.service is active, enabled, restarted 3 times by itself find out why: journalctl -u latchd",
-		"LoadState=loaded\nActiveState=active\nUnitFileState=disabled\nNRestarts=0\nResult=success\n":       "warning latchd.service is active, disabled, restarted 0 times by itself it will not start with the machine: systemctl enable latchd",
-		"LoadState=loaded\nActiveState=inactive\nUnitFileState=disabled\nNRestarts=0\nResult=success\n":     "warning latchd.service is inactive, disabled, restarted 0 times by itself systemctl enable --now latchd",
+		"LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNRestarts=0\nResult=success\n":         "ok latchd.service is active, enabled, restarted 0 times by itself ",
+		"LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNRestarts=3\nResult=success\n":         "warning latchd.service is active, enabled, restarted 3 times by itself find out why: journalctl -u latchd",
+		"LoadState=loaded\nActiveState=active\nUnitFileState=disabled\nNRestarts=0\nResult=success\n":        "warning latchd.service is active, disabled, restarted 0 times by itself it will not start with the machine: systemctl enable latchd",
+		"LoadState=loaded\nActiveState=inactive\nUnitFileState=disabled\nNRestarts=0\nResult=success\n":      "warning latchd.service is inactive, disabled, restarted 0 times by itself systemctl enable --now latchd",
 		"LoadState=loaded\nActiveState=failed\nUnitFileState=enabled\nNRestarts=9\nResult=start-limit-hit\n": "failed latchd.service has failed (start-limit-hit) journalctl -u latchd -n 50, then systemctl restart latchd",
-		"LoadState=not-found\nActiveState=inactive\nUnitFileState=\nNRestarts=0\nResult=success\n":          "skipped there is no unit latchd.service ",
+		"LoadState=not-found\nActiveState=inactive\nUnitFileState=\nNRestarts=0\nResult=success\n":           "skipped there is no unit latchd.service ",
 	} {
 		c := judgeUnit(syncer.Check{Result: syncer.CheckSkipped}, shown)
 		if got := c.Result + " " + c.Detail + " " + c.Hint; got != want {
