@@ -43,6 +43,10 @@ func (s *Server) latchHandler(stop <-chan struct{}) http.Handler {
 		path := strings.TrimSuffix(r.URL.Path, "/")
 		id, asked := cutPrefixFold(path, latchRequests)
 		switch {
+		case strings.EqualFold(path, latchPath):
+			if allowed(w, r, http.MethodPost) {
+				s.postLatch(w, r, stop)
+			}
 		case asked:
 			if allowed(w, r, http.MethodGet) {
 				s.latchRequest(w, r, id)
@@ -86,11 +90,15 @@ func (s *Server) latchRequest(w http.ResponseWriter, r *http.Request, id string)
 // unavailable answers a call that failed here, so that the client asks again.
 func (s *Server) unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() == nil {
-		s.log.Error("a call of the Latch endpoint failed", zap.String("event", latch.EventHTTPError), zap.Error(err))
+		s.logFailed(err)
 	}
 	retryAfter(w, askAgain)
 	e, _ := asError(err)
 	writeStaxError(w, http.StatusServiceUnavailable, "Nothing was accepted: "+e.Message)
+}
+
+func (s *Server) logFailed(err error) {
+	s.log.Error("a call of the Latch endpoint failed", zap.String("event", latch.EventHTTPError), zap.Error(err))
 }
 
 // askAgain is when to ask again where nothing better is known.

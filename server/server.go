@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -28,7 +29,10 @@ type Options struct {
 	Store   *state.Store
 	Logger  *zap.Logger // nil = none
 	Version string
-	Keys    []Key // who may ask over TCP
+	Keys    []Key         // who may ask over TCP
+	Wait    time.Duration // how long the Latch endpoint waits for an outcome
+	// Customer is nil where there are no services.
+	Customer CustomerObject
 }
 
 // Server answers the operator's API.
@@ -39,6 +43,8 @@ type Server struct {
 	version string
 
 	access    *access
+	wait      atomic.Int64 // of time.Duration
+	customer  CustomerObject
 	strangers rate.Sometimes
 }
 
@@ -54,6 +60,8 @@ const (
 func New(o Options) *Server {
 	s := &Server{sync: o.Syncer, store: o.Store, log: o.Logger, version: o.Version}
 	s.access = newAccess(o.Keys)
+	s.customer = o.Customer
+	s.SetWait(o.Wait)
 	s.strangers = rate.Sometimes{First: 20, Interval: time.Second}
 	if s.log == nil {
 		s.log = zap.NewNop()

@@ -44,7 +44,7 @@ func (s *Syncer) collectDropFolder(ctx context.Context, run string) error {
 		return nil
 	}
 	defer root.Close()
-	d := dropFolder{root: root, log: log, importer: importer{store: s.store, log: log, now: s.now, run: run}}
+	d := dropFolder{root: root, log: log, importer: importer{store: s.store, log: log, now: s.now, run: run, tell: s.tellSuperseded}}
 	return d.collect(ctx)
 }
 

@@ -81,7 +81,7 @@ func (s *Syncer) Import(ctx context.Context, o ImportOptions, r io.Reader) (Impo
 	if err != nil {
 		return ImportReport{Name: o.Name}, fmt.Errorf("reading %s: %w", shown(o.Name), err)
 	}
-	rep, err := importer{store: s.store, log: s.log, now: s.now}.file(ctx, o, body)
+	rep, err := importer{store: s.store, log: s.log, now: s.now, tell: s.tellSuperseded}.file(ctx, o, body)
 	if rep.Accepted > 0 || rep.Known[string(latch.Pending)] > 0 {
 		s.Arrived()
 	}
@@ -94,6 +94,7 @@ type importer struct {
 	log   *zap.Logger
 	now   func() time.Time
 	run   string // "" outside of a run
+	tell  func(state.Filed)
 }
 
 // file files the lines of one file.
@@ -200,6 +201,7 @@ func (im importer) batch(ctx context.Context, batch []latch.Filing, rep *ImportR
 			rep.Accepted++
 		}
 		logFiled(im.log, zap.DebugLevel, f)
+		im.tell(f)
 	}
 	return nil
 }

@@ -29,11 +29,19 @@ func (s *Syncer) File(ctx context.Context, f latch.Filing) (state.Filed, error) 
 		return state.Filed{}, fmt.Errorf("filing the request to latch customer %s to %s: %w", f.Customer, f.Account, err)
 	}
 	logFiled(s.log, zap.InfoLevel, filed)
+	s.tellSuperseded(filed)
 	// A known one may be left from a process that ended before its run.
 	if !filed.Known || filed.Request.State == latch.Pending {
 		s.Arrived()
 	}
 	return filed, nil
+}
+
+// tellSuperseded has those look whose request gave way to a new one.
+func (s *Syncer) tellSuperseded(f state.Filed) {
+	for _, old := range f.Superseded {
+		s.watches.tell(old.ID, nil)
+	}
 }
 
 // logFiled tells of a request that was accepted, at the level given, and of

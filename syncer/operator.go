@@ -31,6 +31,9 @@ func (s *Syncer) Reject(ctx context.Context, digest, by string) (state.ApproveRe
 	}
 	s.log.Info("rejected", zap.String("event", latch.EventRejected), zap.String("digest", digest), zap.String("by", by),
 		zap.Int("ended", len(res.Released)), zap.Int("gone", res.Gone))
+	for _, h := range res.Released {
+		s.watches.tell(h.Request, nil)
+	}
 	s.orders.trigger("reject") // a customer's next request may be free now
 	return res, nil
 }
@@ -44,6 +47,7 @@ func (s *Syncer) Cancel(ctx context.Context, ids []string, by string) (done []la
 	}
 	for _, r := range done {
 		s.log.Info("request cancelled", append(requestFields(latch.EventCancelled, r), zap.String("by", by))...)
+		s.watches.tell(r.ID, nil)
 	}
 	if len(done) > 0 {
 		s.Arrived()

@@ -302,6 +302,9 @@ func (r *run) recordVerdicts(ctx context.Context, qs []state.Queued, steps []lat
 	r.countDone(changed)
 	for _, req := range changed {
 		r.logDone(req)
+		if req.State != latch.Held { // told once the list of what is held is kept
+			r.s.watches.tell(req.ID, nil)
+		}
 	}
 	return nil
 }

@@ -169,6 +169,9 @@ func (rec *recorder) write(with func(context.Context, []state.Settlement, time.T
 	for _, req := range reqs {
 		r.logDone(req)
 	}
+	for _, res := range results {
+		r.s.watches.tell(res.intent.Request, res.body)
+	}
 	r.settledResults(results)
 	return nil
 }

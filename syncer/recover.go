@@ -108,6 +108,7 @@ func (r *run) recoverPage(ctx context.Context, page []latch.Intent) error {
 			zap.String("request", req.ID), zap.Int64("fusebillId", int64(req.Customer)),
 			zap.String("salesforceId", string(req.Account)), zap.String("state", string(req.State)))
 		r.logDone(req)
+		r.s.watches.tell(req.ID, nil)
 	}
 	r.countDone(settled)
 	return nil

@@ -107,6 +107,9 @@ func (r *run) keepHeld(ctx context.Context) error {
 	if _, err := r.s.store.SavePlan(ctx, held, r.s.now()); err != nil {
 		return fmt.Errorf("keeping the list of what is held: %w", err)
 	}
+	for _, h := range holds {
+		r.s.watches.tell(h.Request, nil)
+	}
 	return nil
 }
 

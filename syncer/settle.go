@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -34,7 +35,9 @@ type result struct {
 	stop error
 	// interactive is set when somebody waits for the outcome.
 	interactive bool
-	flush       chan struct{} // not a result: settle what is kept back, then close it
+	// body is Stax Bill's answer, where somebody waits for it.
+	body  json.RawMessage
+	flush chan struct{} // not a result: settle what is kept back, then close it
 }
 
 // call makes the one call of an intent and finds out its fate. A dead context, or
@@ -54,6 +57,9 @@ func (r *run) call(ctx context.Context, j job) result {
 		if got.Account == "" || got.Account == in.To {
 			res := r.applied(in, "")
 			res.verdict.Answer = accepted(got.Account)
+			if r.s.watches.anyone(in.Request) {
+				res.body = r.sb.Shareable(got.Body)
+			}
 			return res
 		}
 		return r.namesAnother(ctx, j, got.Account)

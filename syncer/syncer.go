@@ -65,8 +65,9 @@ type Syncer struct {
 
 	auditing sync.Mutex // one audit at a time
 
-	orders orders
-	filing together
+	orders  orders
+	filing  together
+	watches watches
 
 	mu       sync.Mutex
 	set      Settings
