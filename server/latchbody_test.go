@@ -55,7 +55,7 @@ func TestLatchBody(t *testing.T) {
 		{`fusebillId=1&salesforceId=x`, latchAsk{}, "no JSON object"},
 		{`[]`, latchAsk{}, "no JSON object"},
 		{``, latchAsk{}, "no JSON object"},
-		{`{fusebillId:1,a:` + strings.Repeat("[", 60_000) + `}`, latchAsk{}, "no JSON"},                                   // deep
+		{`{fusebillId:1,a:` + strings.Repeat("[", 60_000) + `}`, latchAsk{}, "no JSON"},                                                          // deep
 		{`{"fusebillId":1,"a":` + strings.Repeat("[", 60_000) + strings.Repeat("]", 60_000) + `}`, latchAsk{}, "salesforceId field is required"}, // deep
 	} {
 		got, err := parseLatchBody([]byte(c.body))
