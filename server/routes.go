@@ -21,9 +21,16 @@ const Root = "/api/v1"
 
 // Handler answers the API, whoever carries the calls.
 func (s *Server) Handler() http.Handler {
+	h, _ := s.routes()
+	return h
+}
+
+// routes gives the calls beside their handler: openapi.json describes each.
+func (s *Server) routes() (h http.Handler, patterns []string) {
 	mux := http.NewServeMux()
 	handle := func(pattern string, h func(http.ResponseWriter, *http.Request) (any, error)) {
 		method, path, _ := strings.Cut(pattern, " ")
+		patterns = append(patterns, method+" "+Root+path)
 		mux.HandleFunc(method+" "+Root+path, func(w http.ResponseWriter, r *http.Request) {
 			out, err := h(w, r)
 			switch {
@@ -59,10 +66,11 @@ func (s *Server) Handler() http.Handler {
 	handle("POST /pause", s.pause)
 	handle("POST /resume", s.resume)
 	handle("GET /backup", s.backup)
+	mux.HandleFunc("GET "+openAPIPath, describe)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, &usageError{fmt.Sprintf("no such call: %s %s", r.Method, r.URL.Path)})
 	})
-	return s.recovered(mux)
+	return s.recovered(mux), patterns
 }
 
 // Version is the answer of GET /version, which asks nothing of the state: by it
