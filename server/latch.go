@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"latchd/latch"
+	"latchd/state"
 	"latchd/syncer"
 )
 
@@ -42,8 +43,12 @@ func (s *Server) postLatch(w http.ResponseWriter, r *http.Request, stop <-chan s
 		return
 	}
 	filed, err := s.sync.File(context.WithoutCancel(r.Context()), f)
-	if err != nil {
-		s.unavailable(w, r, err)
+	switch {
+	case errors.Is(err, state.ErrOutcomeUnknown):
+		s.unavailable(w, r, "Whether the request was accepted is not known, and asking for the same again does no harm: ", err)
+		return
+	case err != nil:
+		s.unavailable(w, r, "Nothing was accepted: ", err)
 		return
 	}
 	if filed.Known && !filed.Request.Same(f) {

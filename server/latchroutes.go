@@ -37,9 +37,6 @@ func (s *Server) latchHandler(stop <-chan struct{}) http.Handler {
 				writeStaxError(w, http.StatusInternalServerError, "A fault in latchd itself; its log has it.")
 			}
 		}()
-		if r.Body != http.NoBody {
-			readBy(w, time.Now().Add(bodyTime))
-		}
 		path := strings.TrimSuffix(r.URL.Path, "/")
 		id, asked := cutPrefixFold(path, latchRequests)
 		switch {
@@ -81,20 +78,20 @@ func (s *Server) latchRequest(w http.ResponseWriter, r *http.Request, id string)
 	case errors.Is(err, state.ErrNotFound):
 		writeStaxError(w, http.StatusNotFound, "There is no request of this id.")
 	case err != nil:
-		s.unavailable(w, r, fmt.Errorf("showing a request: %w", err))
+		s.unavailable(w, r, "The request cannot be shown now: ", err)
 	default:
 		writeStax(w, http.StatusOK, req)
 	}
 }
 
 // unavailable answers a call that failed here, so that the client asks again.
-func (s *Server) unavailable(w http.ResponseWriter, r *http.Request, err error) {
+func (s *Server) unavailable(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if r.Context().Err() == nil {
 		s.logFailed(err)
 	}
 	retryAfter(w, askAgain)
 	e, _ := asError(err)
-	writeStaxError(w, http.StatusServiceUnavailable, "Nothing was accepted: "+e.Message)
+	writeStaxError(w, http.StatusServiceUnavailable, what+e.Message)
 }
 
 func (s *Server) logFailed(err error) {

@@ -92,6 +92,10 @@ func (s *Server) tcpHandler(stop <-chan struct{}) http.Handler {
 	operator := s.Handler()
 	latching := s.latchHandler(stop)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != http.NoBody {
+			// Also of those who are refused: net/http reads the rest of their body.
+			readBy(w, time.Now().Add(bodyTime))
+		}
 		h, refuse := operator, refuseOperator
 		if isLatchPath(r.URL.Path) {
 			h, refuse = latching, writeStaxError

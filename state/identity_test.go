@@ -21,6 +21,12 @@ func testIdentityFor(t *testing.T, open func(t *testing.T) *Store) {
 	if got := file(50 * time.Hour); !got.Known || got.Request.ID != first.Request.ID {
 		t.Errorf("while it is open: %+v", got)
 	}
+	other := filing(1, 1)
+	other.Force = true
+	must(s.File(t.Context(), "", []latch.Filing{other}, at(0).Add(51*time.Hour)))(t)
+	if got := file(52 * time.Hour); !got.Known || got.Request.ID != first.Request.ID {
+		t.Errorf("while it is open and another stands behind it: %+v", got)
+	}
 	done := at(0).Add(60 * time.Hour)
 	record(t, s, Verdict{Request: first.Request.ID, To: latch.Done, Outcome: latch.Conflict}, done)
 	if got := file(61*time.Hour - 1); !got.Known || got.Request.Outcome != latch.Conflict {
