@@ -92,13 +92,13 @@ func (s *Server) tcpHandler(stop <-chan struct{}) http.Handler {
 	operator := s.Handler()
 	latching := s.latchHandler(stop)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Body != http.NoBody {
-			// Also of those who are refused: net/http reads the rest of their body.
-			readBy(w, time.Now().Add(bodyTime))
-		}
-		h, refuse := operator, refuseOperator
+		h, refuse := operator, refusal(refuseOperator)
 		if isLatchPath(r.URL.Path) {
 			h, refuse = latching, writeStaxError
+		}
+		if r.Body != http.NoBody {
+			readBy(w, time.Now().Add(bodyTime))
+			refuse = unread(refuse)
 		}
 		if openPaths[r.URL.Path] {
 			operator.ServeHTTP(w, r)
@@ -126,6 +126,15 @@ func keyIn(r *http.Request) *Key {
 }
 
 type refusal func(w http.ResponseWriter, status int, messages ...string)
+
+// unread refuses a call whose body was not read, and ends the connection with
+// it: net/http would read the rest first, and the caller may send it slowly.
+func unread(refuse refusal) refusal {
+	return func(w http.ResponseWriter, status int, messages ...string) {
+		w.Header().Set("Connection", "close")
+		refuse(w, status, messages...)
+	}
+}
 
 // admit finds whose call it is, and refuses it where it has no key that is
 // known, or where that has used what it may.
