@@ -204,6 +204,16 @@ func TestSecretsStayInside(t *testing.T) {
 	d.waitFor(latch.EventRunFinished)
 	id := strings.TrimSpace(e.must(exitDone, "request", "add", "1000002", e.box.AccountID(100)))
 	d.waitFor(latch.EventOutcome, id)
+	var listening struct{ Address string }
+	if err := json.Unmarshal([]byte(d.waitFor(latch.EventListening)), &listening); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{m.planted["a caller's key"], m.planted["a caller's key"] + "x", m.planted["a caller's key"] + " x", m.planted["the API key"]} {
+		for _, body := range []string{"{", fmt.Sprintf(`{"fusebillId":1000002,"salesforceId":"%s"}`, e.box.AccountID(100))} {
+			got := e.call("POST", "http://"+listening.Address+"/v1/Salesforce/Latch", key, body)
+			m.came("the Latch endpoint", fmt.Sprint(got))
+		}
+	}
 	// The session ends, and a new one is asked for.
 	e.box.ExpireSessions()
 	for _, args := range [][]string{
