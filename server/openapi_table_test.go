@@ -58,6 +58,7 @@ var operations = map[string]operation{
 	"POST /api/v1/audit":              {about: "Reads both services and tells what is wrong with the latches that exist now. The answer is one object a line: progress, findings, at last the report or an error.", answer: AuditLine{}, kind: "application/x-ndjson"},
 	"GET /api/v1/undo":                {about: "Shows what would put back what a run or a request changed.", params: []param{{"run", "query", "a run"}, {"request", "query", "a request"}, {"after", "query", "the next of the page before"}}, answer: Page[syncer.UndoStep]{}},
 	"POST /api/v1/undo":               {about: "Files the requests that put it back, a page at a time.", body: NewUndo{}, answer: Page[syncer.UndoStep]{}},
+	"POST /api/v1/diagnose":           {about: "Checks whether both services are as latchd needs them.", answer: []syncer.Check{}},
 	"POST /api/v1/pause":              {about: "Stops writes to Stax Bill; requests are accepted all the same.", body: NewPause{}, answer: Paused{}},
 	"POST /api/v1/resume":             {about: "Ends a pause.", answer: Paused{}},
 	"GET /api/v1/backup":              {about: "A copy of the state as it is now.", answer: file{}, kind: "application/octet-stream"},

@@ -147,6 +147,7 @@ func TestOpenAPIAnswers(t *testing.T) {
 		{"GET", "/api/v1/requests/count?customer=5", "o", "", 200},
 		{"GET", "/api/v1/why/5", "o", "", 200},
 		{"GET", "/api/v1/why/0014100000JJ3wt", "o", "", 200},
+		{"POST", "/api/v1/diagnose", "o", "", 200},
 		{"POST", "/api/v1/audit", "o", "", 200},
 		{"GET", "/api/v1/undo?request=none", "o", "", 404},
 		{"GET", "/api/v1/undo?request=DONE", "o", "", 200},
