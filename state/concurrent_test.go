@@ -118,6 +118,7 @@ func TestSurveyResumes(t *testing.T) {
 	}
 	ok(t, s.ResetSurvey(t.Context()))
 	ok(t, s.StageSurvey(t.Context(), rows))
+	ok(t, s.writeSurveyed(t.Context()))
 	a, _, err := s.judgeSurvey(t.Context(), SurveyCommit{Run: "r", Full: true, Now: at(1)})
 	ok(t, err)
 	ok(t, s.update(t.Context(), stepAcceptSurvey, func(x *tx) error { return x.put(bMeta, mAccepted, a) }))

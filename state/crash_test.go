@@ -156,8 +156,11 @@ func crashScript() []func(context.Context, *Store) error {
 			return err
 		},
 		func(ctx context.Context, s *Store) error { return s.ResetSurvey(ctx) },
-		func(ctx context.Context, s *Store) error { return s.StageSurvey(ctx, rows) },
+		// What is staged may not be written before the commit.
 		func(ctx context.Context, s *Store) error {
+			if err := s.StageSurvey(ctx, rows); err != nil {
+				return err
+			}
 			_, err := s.CommitSurvey(ctx, SurveyCommit{Run: "r", Full: true, Now: at(7)})
 			return err
 		},

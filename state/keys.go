@@ -33,7 +33,7 @@ var (
 	bQuiet     = []byte("quiet")      // customer → quiet time
 	bMapping   = []byte("mapping")    // customer → mapping
 	bHolders   = []byte("holders")    // index: account, customer → nothing
-	bSurvey    = []byte("survey")     // customer → staged row
+	bSurvey    = []byte("survey")     // first customer → staged rows
 	bIndex0    = []byte("index-0")    // pages of packed account ids
 	bIndex1    = []byte("index-1")    // the other generation
 	bStale     = []byte("stale")      // packed account id, customer → what was told of that mapping

@@ -103,6 +103,7 @@ func furnish(t *testing.T, s *Store) {
 		pull(t, s, PullCommit{Now: at(0)}, accounts(n*100, 600+n*100)...)
 	}
 	ok(t, s.StageSurvey(t.Context(), []latch.CustomerReading{seen(5, acc(5), 0)}))
+	ok(t, s.writeSurveyed(t.Context()))
 }
 
 func accepted(t *testing.T, s *Store) (is bool) {

@@ -32,6 +32,8 @@ type Store struct {
 	// stagedPages are by StagePage, and become durable with the ids ahead of them.
 	stagedPages []latch.PullPage
 
+	surveyed []stagedPage // by StageSurvey and not yet written; in that turn
+
 	scratch string // the folder to remove at Close; empty for a real state
 
 	held heldCache

@@ -1,31 +1,15 @@
 package state
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"latchd/latch"
 )
 
-// surveyChunk is how many customers one transaction stages or applies, so that
-// nobody waits long for the turn to write.
-const surveyChunk = 10_000
-
 // shownEntries is how many changes a survey's result names.
 const shownEntries = 100
-
-// surveyStage is what is known of the staged rows.
-type surveyStage struct {
-	Rows  int       `json:"rows"`
-	Began time.Time `json:"began,omitzero"` // when the oldest of them was asked for
-}
-
-var mSurveyStage = []byte("survey-stage")
 
 // acceptedSurvey is a survey that passed the guard and is being applied.
 type acceptedSurvey struct {
@@ -37,80 +21,6 @@ type acceptedSurvey struct {
 	Began     time.Time        `json:"began"`
 	Rows      int              `json:"rows"`
 	Next      latch.CustomerID `json:"next"` // the first customer not yet applied
-}
-
-// ResetSurvey empties the staging area. One transaction; may be repeated.
-func (s *Store) ResetSurvey(ctx context.Context) error {
-	release, err := s.take(ctx, s.staging)
-	if err != nil {
-		return err
-	}
-	defer release()
-	return s.update(ctx, stepResetSurvey, (*tx).resetSurvey)
-}
-
-func (t *tx) resetSurvey() error {
-	if t.b(bMeta).Get(mAccepted) != nil {
-		return errors.New("a survey that was accepted is still being applied; the next start carries it through")
-	}
-	if err := t.b(bMeta).Delete(mSurveyStage); err != nil {
-		return err
-	}
-	return t.empty(bSurvey)
-}
-
-// empty takes everything out of a bucket.
-func (t *tx) empty(name []byte) error {
-	if err := t.DeleteBucket(name); err != nil {
-		return err
-	}
-	_, err := t.CreateBucket(name)
-	return err
-}
-
-// StageSurvey adds rows to the staging area; the mapping is not touched. Each
-// 10,000 rows are a transaction of their own. May be repeated: the later row of
-// a customer counts.
-func (s *Store) StageSurvey(ctx context.Context, rows []latch.CustomerReading) error {
-	release, err := s.take(ctx, s.staging)
-	if err != nil {
-		return err
-	}
-	defer release()
-	for chunk := range slices.Chunk(rows, surveyChunk) {
-		if err := s.update(ctx, stepStageSurvey, func(t *tx) error { return t.stageSurvey(chunk) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (t *tx) stageSurvey(rows []latch.CustomerReading) error {
-	if t.b(bMeta).Get(mAccepted) != nil {
-		return errors.New("a survey that was accepted is still being applied; the next start carries it through")
-	}
-	var stage surveyStage
-	if _, err := t.get(bMeta, mSurveyStage, &stage); err != nil {
-		return err
-	}
-	b := t.b(bSurvey)
-	b.FillPercent = 0.9 // they come sorted
-	for _, r := range rows {
-		if r.Customer <= 0 {
-			return fmt.Errorf("stage a survey: %d is no customer", r.Customer)
-		}
-		key := customerKey(r.Customer)
-		if b.Get(key) == nil {
-			stage.Rows++
-		}
-		if stage.Began.IsZero() || r.At.Before(stage.Began) {
-			stage.Began = r.At.UTC()
-		}
-		if err := b.Put(key, append(timeKey(r.At), readAccount(r)...)); err != nil {
-			return err
-		}
-	}
-	return t.put(bMeta, mSurveyStage, stage)
 }
 
 // SurveyInfo says how old the mapping is.
@@ -143,6 +53,10 @@ func (s *Store) CommitSurvey(ctx context.Context, c SurveyCommit) (SurveyResult,
 		return SurveyResult{}, err
 	}
 	defer release()
+	if err := s.writeSurveyed(ctx); err != nil {
+		return SurveyResult{}, err
+	}
+	s.surveyed = nil
 	a, res, err := s.judgeSurvey(ctx, c)
 	if err != nil || res.Refused != nil && !res.approved {
 		return res.SurveyResult, err
@@ -242,41 +156,6 @@ func (t *tx) lostMappings(a acceptedSurvey, each func(latch.CustomerID)) (int, e
 	}
 }
 
-// surveyRows gives, one a call and by id, what a survey says of the customers
-// from one on: the staged rows, and for a full one a row without an account for
-// each mapped customer that is not among them.
-func (t *tx) surveyRows(a acceptedSurvey, from latch.CustomerID) func() (latch.CustomerReading, bool, error) {
-	staged := t.b(bSurvey).Cursor()
-	sk, sv := staged.Seek(customerKey(from))
-	mapped := t.b(bMapping).Cursor()
-	var mk []byte
-	if a.Full {
-		mk, _ = mapped.Seek(customerKey(from))
-	}
-	return func() (latch.CustomerReading, bool, error) {
-		switch {
-		case sk == nil && mk == nil:
-			return latch.CustomerReading{}, false, nil
-		case sk == nil || mk != nil && bytes.Compare(mk, sk) < 0:
-			row := latch.CustomerReading{Customer: keyCustomer(mk), Found: true, At: a.Began}
-			mk, _ = mapped.Next()
-			return row, true, nil
-		}
-		if len(sk) != 8 || len(sv) < 8 {
-			return latch.CustomerReading{}, false, &badRecord{"a staged row of the survey cannot be read"}
-		}
-		row := latch.CustomerReading{
-			Customer: keyCustomer(sk), Found: true, Account: latch.AccountID(sv[8:]),
-			At: time.Unix(0, int64(binary.BigEndian.Uint64(sv))).UTC(),
-		}
-		if bytes.Equal(mk, sk) {
-			mk, _ = mapped.Next()
-		}
-		sk, sv = staged.Next()
-		return row, true, nil
-	}
-}
-
 // applySurvey carries an accepted survey through, from where it stands.
 func (s *Store) applySurvey(ctx context.Context, res *SurveyResult) error {
 	for done := false; !done; {
@@ -320,6 +199,8 @@ func (s *Store) applySurvey(ctx context.Context, res *SurveyResult) error {
 }
 
 func (t *tx) applySurvey(a *acceptedSurvey, res *SurveyResult) (done bool, err error) {
+	// On a first survey they come sorted and all; later ones add a few.
+	t.b(bMapping).FillPercent = 0.9
 	// The rows are gathered first: a cursor does not stand still under writes.
 	next := t.surveyRows(*a, a.Next)
 	var rows []latch.CustomerReading
