@@ -25,6 +25,7 @@ const (
 	EventSurveyed        = "customers_surveyed"
 	EventSurveyRefused   = "survey_refused"
 	EventSurveysGoFull   = "surveys_go_full"
+	EventSurveyMoved     = "survey_moved"
 	EventDrift           = "mapping_observed"
 	EventAccepted        = "request_accepted"
 	EventImported        = "file_imported"

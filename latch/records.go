@@ -27,17 +27,19 @@ type Mapping struct {
 
 // Entry is one line of the history.
 type Entry struct {
-	ID       string          `json:"id"` // rises with time
-	At       time.Time       `json:"at"`
-	Kind     string          `json:"kind"` // an outcome, or accepted, observed, held, approved, unanswered
-	Customer CustomerID      `json:"fusebillId"`
-	Request  string          `json:"request,omitempty"`
-	Run      string          `json:"run,omitempty"`
-	From     AccountID       `json:"from,omitempty"`
-	To       AccountID       `json:"to,omitempty"`
-	Source   string          `json:"source,omitempty"`
-	By       string          `json:"by,omitempty"`
-	Detail   string          `json:"detail,omitempty"`
+	ID       string     `json:"id"` // rises with time
+	At       time.Time  `json:"at"`
+	Kind     string     `json:"kind"` // an outcome, or accepted, observed, held, approved, unanswered
+	Customer CustomerID `json:"fusebillId"`
+	Request  string     `json:"request,omitempty"`
+	Run      string     `json:"run,omitempty"`
+	From     AccountID  `json:"from,omitempty"`
+	To       AccountID  `json:"to,omitempty"`
+	Source   string     `json:"source,omitempty"`
+	By       string     `json:"by,omitempty"`
+	Detail   string     `json:"detail,omitempty"`
+	// Modified is when, by its own clock, Stax Bill changed what was observed.
+	Modified time.Time       `json:"modifiedAt,omitzero"`
 	Approved bool            `json:"approved,omitempty"`
 	Evidence *AccountReading `json:"evidence,omitempty"`
 	// CustomerAt is when the customer was read that the decision rests on.
@@ -76,6 +78,12 @@ const (
 	KindAccountDeleted = "account-deleted"
 	KindAccountMerged  = "account-merged" // Detail and Evidence name the survivor
 	KindAccountBack    = "account-back"   // deleted or merged away as it was told, it is there again
+)
+
+// The sources of an observed entry.
+const (
+	SeenBySurvey  = "survey"
+	SeenByReading = "reading" // ahead of a decision
 )
 
 // Result is how a run ended.

@@ -20,7 +20,7 @@ func (t *tx) enterID(now time.Time, e latch.Entry) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	e.ID, e.At = "", e.At.UTC()
+	e.ID, e.At, e.Modified = "", e.At.UTC(), e.Modified.UTC()
 	e.From, e.To = storable(e.From), storable(e.To)
 	e.CustomerAt = e.CustomerAt.UTC()
 	if e.Evidence != nil {

@@ -143,7 +143,7 @@ func (s *Store) Observe(ctx context.Context, run string, readings []latch.Custom
 	err = s.update(ctx, stepObserve, func(t *tx) error {
 		changed = nil
 		for _, r := range readings {
-			e, err := t.observe(run, r, now.UTC())
+			e, err := t.observe(run, latch.SeenByReading, r, now.UTC())
 			if err != nil {
 				return fmt.Errorf("observe customer %d: %w", r.Customer, err)
 			}
@@ -159,7 +159,7 @@ func (s *Store) Observe(ctx context.Context, run string, readings []latch.Custom
 	return changed, nil
 }
 
-func (t *tx) observe(run string, r latch.CustomerReading, now time.Time) (*latch.Entry, error) {
+func (t *tx) observe(run, by string, r latch.CustomerReading, now time.Time) (*latch.Entry, error) {
 	if r.Customer <= 0 {
 		return nil, fmt.Errorf("%d is no customer", r.Customer)
 	}
@@ -172,12 +172,24 @@ func (t *tx) observe(run string, r latch.CustomerReading, now time.Time) (*latch
 	if err != nil {
 		return nil, err
 	}
-	e := latch.Entry{At: now, Kind: latch.KindObserved, Customer: r.Customer, Run: run, From: was.Account, To: to}
-	if !r.Found {
-		e.Detail = "Stax Bill has no such customer."
+	e := latch.Entry{
+		At: now, Kind: latch.KindObserved, Customer: r.Customer, Run: run, Source: by,
+		From: was.Account, To: to, Modified: r.Modified, Detail: observed(by, r),
 	}
 	e.ID, err = t.enterID(now, e)
 	return &e, err
+}
+
+// observed tells by what, and as of when, a customer was seen to be latched
+// otherwise than known here.
+func observed(by string, r latch.CustomerReading) string {
+	switch {
+	case !r.Found:
+		return "Stax Bill has no such customer."
+	case r.Modified.IsZero():
+		return "Seen by a " + by + "."
+	}
+	return fmt.Sprintf("Seen by a %s; Stax Bill says that the customer was modified at %s.", by, r.Modified.UTC().Format(time.RFC3339))
 }
 
 func readAccount(r latch.CustomerReading) latch.AccountID {

@@ -62,7 +62,7 @@ func (t *tx) record(run string, v Verdict, now time.Time) (latch.Request, error)
 		}
 	}
 	if v.Reading != nil {
-		if _, err := t.observe(run, *v.Reading, now); err != nil {
+		if _, err := t.observe(run, latch.SeenByReading, *v.Reading, now); err != nil {
 			return r, err
 		}
 	}

@@ -130,6 +130,7 @@ type SurveyCommit struct {
 type SurveyResult struct {
 	Seen    int // rows staged
 	Changed int // mappings added, moved or removed
+	Drifted int // entries in the history: the first survey is no news
 	Lost    int // customers that had a mapping and have none by the survey
 	// Refused is set when too much would have been lost; the mapping is then
 	// as it was.

@@ -91,7 +91,7 @@ func (t *tx) settle(run string, one Settlement, now time.Time) (latch.Request, e
 		err = fmt.Errorf("fate %d is none", one.Fate)
 	}
 	if err == nil && v.Reading != nil {
-		_, err = t.observe(run, *v.Reading, now)
+		_, err = t.observe(run, latch.SeenByReading, *v.Reading, now)
 	}
 	return r, err
 }

@@ -236,9 +236,12 @@ func (t *tx) applySurvey(a *acceptedSurvey, res *SurveyResult) (done bool, err e
 			}
 			continue
 		}
-		e, err := t.observe(a.Run, row, a.Now)
+		e, err := t.observe(a.Run, latch.SeenBySurvey, row, a.Now)
 		if err != nil {
 			return false, err
+		}
+		if e != nil {
+			res.Drifted++
 		}
 		if e != nil && len(res.Entries) < shownEntries {
 			res.Entries = append(res.Entries, *e)

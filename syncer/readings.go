@@ -75,9 +75,10 @@ func (r *run) customers(ctx context.Context, ids []latch.CustomerID) (customers 
 	if err != nil {
 		return nil, nil, fmt.Errorf("recording what Stax Bill shows of %d customers: %w", len(ids), err)
 	}
-	r.logDrift(drift)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.rec.Customers.Changed += len(drift)
+	r.logDrift(drift, len(drift))
 	for id, reading := range r.pretend { // only in a dry run
 		if live, ok := customers[id]; ok {
 			reading.At = live.At

@@ -47,6 +47,7 @@ func (r *run) report(ctx context.Context, err error) Report {
 		}
 		r.s.mu.Unlock()
 	}
+	r.logMoreDrift()
 	r.logSummary(err)
 	if !r.order.dry() {
 		r.s.done(r.rec)

@@ -75,10 +75,12 @@ type run struct {
 	done         int
 	expected     int
 	lastOurs     latch.CustomerID // a customer that this run latched
+	drifted      int              // log lines on customers latched otherwise than known
+	driftedMore  int              // those without a line
 
 	inflight inflight
 
-	mu      sync.Mutex // handled, holds, claims, limitedCalls, pretend, lastOurs, limited, done, expected, rec.Outcomes
+	mu      sync.Mutex // handled, holds, claims, limitedCalls, pretend, lastOurs, limited, done, expected, drifted, driftedMore, rec.Outcomes, rec.Customers
 	telling sync.Mutex // one progress call at a time
 }
 

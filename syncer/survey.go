@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"latchd/latch"
 	"latchd/state"
+	"latchd/staxbill"
 )
 
 // surveyOverlap is how far changed customers are asked for again before the
@@ -31,7 +33,7 @@ func (r *run) survey(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading what the next survey is to be: %w", err)
 	}
-	full := r.set.fullDue(info.LastFull, r.s.now()) || bound.FullSurveyDue
+	full := r.set.fullDue(info.LastFull, r.s.now()) || bound.FullSurveyDue || info.Watermark.IsZero()
 	if !full && r.young(info.LastComplete) {
 		return nil
 	}
@@ -39,6 +41,11 @@ func (r *run) survey(ctx context.Context) error {
 		return r.surveyFull(ctx)
 	}
 	shown, err := r.surveyChanges(ctx, info)
+	if errors.Is(err, staxbill.ErrMoved) {
+		r.log.Info("the list of changed customers did not stand still; all customers are surveyed instead",
+			zap.String("event", latch.EventSurveyMoved), zap.Error(err))
+		return r.surveyFull(ctx)
+	}
 	if err != nil || shown {
 		return err
 	}
@@ -117,25 +124,42 @@ func (r *run) stageAndCommit(ctx context.Context, since time.Time, look func([]l
 	if res.Refused != nil {
 		return none, r.refuse(ctx, res.Refused)
 	}
-	r.rec.Customers = latch.CustomerCounts{Seen: res.Seen, Changed: res.Changed}
+	r.rec.Customers.Seen = res.Seen
+	r.rec.Customers.Changed += res.Changed
 	r.log.Info("customers surveyed", zap.String("event", latch.EventSurveyed), zap.Bool("full", full),
 		zap.Int("seen", res.Seen), zap.Int("changed", res.Changed))
-	r.logDrift(res.Entries)
+	r.logDrift(res.Entries, res.Drifted)
 	return res, nil
 }
 
-// maxDriftLines bounds the log lines of one survey; the history has them all.
-const maxDriftLines = 20
+// maxDriftLines bounds the log lines of one run; the history has them all.
+const maxDriftLines = 100
 
-func (r *run) logDrift(entries []latch.Entry) {
-	for i, e := range entries {
-		if i == maxDriftLines {
-			r.log.Info("more customers were found latched otherwise than known; the history has them all",
-				zap.String("event", latch.EventDrift), zap.Int("shown", i))
-			return
+// logDrift tells of customers that were found latched otherwise than known: of
+// the first ones in lines of their own, of the rest by their number at the end
+// of the run. Entries may be the first of so many alone.
+func (r *run) logDrift(entries []latch.Entry, all int) {
+	for _, e := range entries {
+		if r.drifted == maxDriftLines {
+			break
+		}
+		r.drifted++
+		all--
+		modified := zap.Skip()
+		if !e.Modified.IsZero() {
+			modified = zap.Time("modified", e.Modified)
 		}
 		r.log.Info("a customer is latched otherwise than known here", zap.String("event", latch.EventDrift),
-			zap.Int64("fusebillId", int64(e.Customer)), zap.String("from", string(e.From)), zap.String("salesforceId", string(e.To)))
+			zap.Int64("fusebillId", int64(e.Customer)), zap.String("from", string(e.From)), zap.String("salesforceId", string(e.To)),
+			zap.String("seenBy", e.Source), modified)
+	}
+	r.driftedMore += all
+}
+
+func (r *run) logMoreDrift() {
+	if r.driftedMore > 0 {
+		r.log.Info("more customers were found latched otherwise than known; the history has them all",
+			zap.String("event", latch.EventDrift), zap.Int("shown", r.drifted), zap.Int("more", r.driftedMore))
 	}
 }
 
