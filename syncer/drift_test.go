@@ -2,6 +2,9 @@ package syncer_test
 
 import (
 	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,6 +92,43 @@ func TestDriftIsLoggedWithinBounds(t *testing.T) {
 		entries, _, err := w.store.History(w.ctx, state.HistoryFilter{Kind: latch.KindObserved}, "", 0)
 		if err != nil || len(entries) != 150 {
 			t.Errorf("%d entries, %v", len(entries), err)
+		}
+	})
+}
+
+// A list of changed customers that never stands still makes the survey full.
+func TestChangesThatNeverStandStill(t *testing.T) {
+	inWorld(t, options{accounts: 50, customers: 20}, func(w *world) {
+		w.done()
+		info, err := w.store.SurveyInfo(w.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		box, count := w.wire.h, 5000
+		w.wire.h = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if !strings.Contains(r.URL.RawQuery, "modifiedTimestamp") {
+				box.ServeHTTP(rw, r)
+				return
+			}
+			n, _ := strconv.Atoi(r.URL.Query().Get("pageNumber"))
+			rw.Header().Set("X-Count", strconv.Itoa(count))
+			count--
+			var rows []string
+			for i := range 1000 {
+				rows = append(rows, fmt.Sprintf(`{"id":%d,"salesforceId":null}`, n*1000+i+1))
+			}
+			fmt.Fprint(rw, "["+strings.Join(rows, ",")+"]")
+		})
+		if err := w.box.SetCustomerAccount(w.box.CustomerID(4), w.box.AccountID(30)); err != nil {
+			t.Fatal(err)
+		}
+		if rep := w.done(); rep.Run.Customers.Changed != 1 || rep.Run.Customers.Seen != 20 {
+			t.Errorf("%+v", rep.Run.Customers)
+		}
+		after, err := w.store.SurveyInfo(w.ctx)
+		if err != nil || !after.LastFull.After(info.LastFull) {
+			t.Errorf("%+v, before %+v, %v", after, info, err)
 		}
 	})
 }
