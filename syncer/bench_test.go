@@ -86,7 +86,7 @@ func newBenchWorld(b *testing.B, requests int) *benchWorld {
 	for _, s := range box.Settings("http://127.0.0.1:1") {
 		settings[s.Name] = s.Value
 	}
-	direct := &wire{h: box.Handler()}
+	direct := &wire{h: box.Handler(), life: context.WithoutCancel(b.Context())}
 	sf, err := sfclient.New(sfclient.Options{
 		LoginURL: settings["LATCHD_SALESFORCE_LOGIN_URL"], APIVersion: "67.0", Transport: direct, Logger: zap.NewNop(),
 		Auth: sfclient.Auth{Flow: "client_credentials", ClientID: settings["LATCHD_SALESFORCE_AUTH_CLIENT_ID"], ClientSecret: settings["LATCHD_SALESFORCE_AUTH_CLIENT_SECRET"]},
