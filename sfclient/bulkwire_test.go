@@ -143,6 +143,58 @@ func TestBulkCallerStops(t *testing.T) {
 	})
 }
 
+// TestBulkCallerStopsTheCallAhead: what was asked for ahead ends with the pull.
+func TestBulkCallerStopsTheCallAhead(t *testing.T) {
+	ended := make(chan struct{})
+	asked := make(chan struct{})
+	results := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("locator") != "" {
+			close(asked)
+			<-r.Context().Done()
+			close(ended)
+			return
+		}
+		w.Header().Set("Sforce-NumberOfRecords", "3")
+		w.Header().Set("Sforce-Locator", "next")
+		_, _ = io.WriteString(w, pageOf(someIDs(3), "Id\n", "", "\n", "\n"))
+	}
+	inOrg(t, jobs(func() string { return complete(6) }, results), func(t *testing.T, o *org) {
+		stop := errors.New("stop")
+		do := ignoring()
+		do.Page = func(latch.PullPage) error { <-asked; return stop }
+		begun := time.Now()
+		if _, err := o.c.BulkPull(t.Context(), latch.PullJob{}, do); err != stop {
+			t.Errorf("%v", err)
+		}
+		<-ended
+		took(t, begun, 0, 0)
+	})
+}
+
+// TestBulkPageWrongOnce: a page that is not what it says is asked for again, and
+// no more of it is handed over than it said.
+func TestBulkPageWrongOnce(t *testing.T) {
+	for _, first := range []string{"2", "4", "", "x"} {
+		n := 0
+		results := func(w http.ResponseWriter, _ *http.Request) {
+			rows := "3"
+			if n++; n == 1 {
+				rows = first
+			}
+			w.Header().Set("Sforce-NumberOfRecords", rows)
+			_, _ = io.WriteString(w, pageOf(someIDs(3), "Id\n", "", "\n", "\n"))
+		}
+		inOrg(t, jobs(func() string { return complete(3) }, results), func(t *testing.T, o *org) {
+			do := ignoring()
+			got := 0
+			do.IDs = func(ids []latch.PackedAccountID) error { got += len(ids); return nil }
+			if pulled, err := o.c.BulkPull(t.Context(), latch.PullJob{}, do); err != nil || pulled.Rows != 3 || n != 2 || got != 3 {
+				t.Errorf("%q: %+v %v, %d ids in %d calls", first, pulled, err, got, n)
+			}
+		})
+	}
+}
+
 // TestBulkNonsense: answers that cannot be, none of which may give a shorter org.
 func TestBulkNonsense(t *testing.T) {
 	ids := someIDs(3)
