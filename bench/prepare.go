@@ -63,7 +63,7 @@ func prepareIndex(ctx context.Context, args []string) error {
 	}
 	slices.SortFunc(ids, latch.PackedAccountID.Compare) // in no order the file gets a quarter larger
 	return with(ctx, path, func(s *state.Store) error {
-		if err := s.ResetPull(ctx); err != nil {
+		if err := s.StartPull(ctx, latch.PullJob{}); err != nil {
 			return err
 		}
 		if err := s.StagePull(ctx, ids); err != nil {

@@ -94,7 +94,7 @@ func BenchmarkPullMillion(b *testing.B) {
 				rand.New(rand.NewPCG(1, 2)).Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
 			}
 			for b.Loop() {
-				if err := s.ResetPull(b.Context()); err != nil {
+				if err := s.StartPull(b.Context(), latch.PullJob{}); err != nil {
 					b.Fatal(err)
 				}
 				for page := range slices.Chunk(ids, 2_000) {

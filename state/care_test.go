@@ -244,8 +244,15 @@ func operations(r latch.Request) map[string]func(context.Context, *Store) error 
 			return err
 		},
 		"SurveyInfo": func(ctx context.Context, s *Store) error { _, err := s.SurveyInfo(ctx); return err },
-		"ResetPull":  func(ctx context.Context, s *Store) error { return s.ResetPull(ctx) },
+		"StartPull":  func(ctx context.Context, s *Store) error { return s.StartPull(ctx, latch.PullJob{}) },
 		"StagePull":  func(ctx context.Context, s *Store) error { return s.StagePull(ctx, packAll(accounts(0, 3))) },
+		"PullJob":    func(ctx context.Context, s *Store) error { _, _, err := s.PullJob(ctx); return err },
+		"StagePage": func(ctx context.Context, s *Store) error {
+			if err := s.StartPull(ctx, latch.PullJob{ID: "750"}); err != nil {
+				return err
+			}
+			return s.StagePage(ctx, latch.PullPage{Rows: 1})
+		},
 		"CommitPull": func(ctx context.Context, s *Store) error {
 			_, err := s.CommitPull(ctx, PullCommit{Now: at(1)})
 			return err

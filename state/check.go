@@ -227,6 +227,12 @@ func (k *checker) rest() error {
 	}); err != nil {
 		return err
 	}
+	var job latch.PullJob
+	if found, err := k.get(bMeta, mPullJob, &job); err != nil || found && job.ID == "" {
+		if err := k.say("The job of a full pull cannot be read."); err != nil {
+			return err
+		}
+	}
 	return k.each(bEffects, func(key, v []byte) error {
 		return k.expect(len(key) > 8 && len(v) > 2 && binary.BigEndian.Uint64(key) > 0, "An effect of the guard's count cannot be read.")
 	})

@@ -164,10 +164,13 @@ func crashScript() []func(context.Context, *Store) error {
 			_, err := s.CommitSurvey(ctx, SurveyCommit{Run: "r", Full: true, Now: at(7)})
 			return err
 		},
-		func(ctx context.Context, s *Store) error { return s.ResetPull(ctx) },
+		func(ctx context.Context, s *Store) error { return s.StartPull(ctx, latch.PullJob{ID: "750"}) },
 		// What is staged may not be written before the commit.
 		func(ctx context.Context, s *Store) error {
 			if err := s.StagePull(ctx, packAll(accounts(0, 50))); err != nil {
+				return err
+			}
+			if err := s.StagePage(ctx, latch.PullPage{Rows: 50}); err != nil {
 				return err
 			}
 			_, err := s.CommitPull(ctx, PullCommit{Now: at(7)})
@@ -248,7 +251,7 @@ func settledText(ctx context.Context, s *Store) (string, error) {
 					}
 					v = fmt.Append(nil, *p)
 				}
-				if string(k) != string(mLastID) && string(k) != string(mSurveyStage) && string(k) != string(mGeneration) {
+				if string(k) != string(mLastID) && string(k) != string(mSurveyStage) && string(k) != string(mPullJob) && string(k) != string(mGeneration) {
 					fmt.Fprintf(&b, "%s %q %q\n", name, names.Replace(string(k)), names.Replace(string(v)))
 				}
 				return nil

@@ -79,3 +79,13 @@ func (e *UnknownDigestError) Error() string {
 	}
 	return fmt.Sprintf("no plan has the digest %q; what is held now is %s", e.Digest, e.Current)
 }
+
+// PullCountError says that a full pull brought other than as many accounts as
+// Salesforce had said there are.
+type PullCountError struct {
+	Promised, Staged int
+}
+
+func (e *PullCountError) Error() string {
+	return fmt.Sprintf("Salesforce said that the pull has %d accounts, and %d different ones came: the index stays as it was; the pull has to be made again", e.Promised, e.Staged)
+}

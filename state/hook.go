@@ -30,7 +30,6 @@ const (
 	stepApplySurvey  = "apply-survey"
 	stepEndSurvey    = "end-survey"
 	stepStartPull    = "start-pull"
-	stepResetPull    = "reset-pull"
 	stepStagePull    = "stage-pull"
 	stepCommitPull   = "commit-pull"
 	stepDropOld      = "drop-old-index"
@@ -48,5 +47,6 @@ const (
 	stepPause        = "set-pause"
 	stepPrune        = "prune"
 	stepMigrate      = "migrate"
+	stepCopied       = "mark-copied"
 	stepRestored     = "mark-restored"
 )

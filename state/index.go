@@ -279,37 +279,3 @@ func (t *tx) forget(key []byte) error {
 	}
 	return t.b(bGone).Delete(key)
 }
-
-// both walks two generations side by side; inOld and inNew say where a key is.
-func (t *tx) both(old, fresh []byte, each func(key []byte, inOld, inNew bool)) error {
-	ow, nw := idPages{t.b(old)}.walk(), idPages{t.b(fresh)}.walk()
-	o, err := ow.id()
-	if err != nil {
-		return err
-	}
-	n, err := nw.id()
-	for err == nil && (o != nil || n != nil) {
-		if err := t.alive(); err != nil {
-			return err
-		}
-		order := bytes.Compare(o, n)
-		switch {
-		case o == nil:
-			order = 1
-		case n == nil:
-			order = -1
-		}
-		if order <= 0 {
-			each(o, true, order == 0)
-			if o, err = ow.id(); err != nil {
-				return err
-			}
-		} else {
-			each(n, false, true)
-		}
-		if order >= 0 {
-			n, err = nw.id()
-		}
-	}
-	return err
-}

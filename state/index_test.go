@@ -28,7 +28,7 @@ func packAll(ids []latch.AccountID) []latch.PackedAccountID {
 
 func pull(t *testing.T, s *Store, c PullCommit, ids ...latch.AccountID) PullResult {
 	t.Helper()
-	ok(t, s.ResetPull(t.Context()))
+	ok(t, s.StartPull(t.Context(), latch.PullJob{}))
 	ok(t, s.StagePull(t.Context(), packAll(ids)))
 	return must(s.CommitPull(t.Context(), c))(t)
 }
@@ -165,7 +165,7 @@ func TestLargePull(t *testing.T) {
 	const size = pullChunk + 40_000
 	all := accounts(0, size)
 	ok(t, s.StagePull(ctx, packAll(accounts(size, size+10))))
-	ok(t, s.ResetPull(ctx)) // drops what is not written, too
+	ok(t, s.StartPull(ctx, latch.PullJob{})) // drops what is not written, too
 	for page := range slices.Chunk(all, 30_000) {
 		ok(t, s.StagePull(ctx, packAll(page)))
 	}

@@ -64,11 +64,11 @@ var (
 	mMappings   = []byte("mappings")
 	mStale      = []byte("stale-mappings")
 	mGeneration = []byte("generation")
-	mPullJob    = []byte("pull-job")
 	mIndex      = []byte("index")
 	mSurvey     = []byte("survey")
 	mAccepted   = []byte("survey-accepted")
 	mBinding    = []byte("binding")
+	mPullJob    = []byte("pull-job")
 )
 
 func mCount(s latch.State) []byte { return []byte("count:" + string(s)) }

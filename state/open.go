@@ -70,7 +70,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func newStore(o Options) *Store {
-	return &Store{path: o.Path, opts: o, writer: make(chan struct{}, 1), staging: make(chan struct{}, 1)}
+	return &Store{path: o.Path, opts: o, writer: make(chan struct{}, 1), staging: make(chan struct{}, 1), chunk: pullChunk}
 }
 
 // start inspects the file, opens it with bbolt and brings its schema up to

@@ -2,8 +2,8 @@ package state
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
-	"slices"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -96,9 +96,9 @@ func (p idPages) walk() *idWalk {
 	return w
 }
 
-// id gives the next one, nil at the end. It is good as long as the transaction
-// changes nothing.
-func (w *idWalk) id() ([]byte, error) {
+// ids gives the rest of the page that it stands on, or the next page; nothing at
+// the end. They are good as long as the transaction changes nothing.
+func (w *idWalk) ids() ([]byte, error) {
 	if len(w.left) == 0 {
 		k, ids := w.next()
 		if k == nil {
@@ -110,104 +110,19 @@ func (w *idWalk) id() ([]byte, error) {
 		}
 		w.left = ids
 	}
-	id := idAt(w.left, 0)
+	return w.left, nil
+}
+
+// id gives the next one, nil at the end.
+func (w *idWalk) id() ([]byte, error) {
+	ids, err := w.ids()
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	id := idAt(ids, 0)
 	w.left = w.left[packedLen:]
 	return id, nil
 }
 
-// idEditor puts ids in and takes them out, with one page in hand: as long as
-// they come in order each page is written once. Nothing of it is to be seen
-// before flush.
-type idEditor struct {
-	b     *bolt.Bucket
-	held  bool   // there is a page in hand
-	key   []byte // the key that it has in the bucket; nil for a new one
-	ids   []byte
-	end   bool // it is the last page: whatever is above it belongs to it
-	dirty bool
-	prev  []byte // the id before
-}
-
-func (p idPages) edit() *idEditor {
-	// Written in order, pages are to stay full. For what is put into the
-	// middle bbolt divides its own pages as it has to.
-	p.b.FillPercent = 1
-	return &idEditor{b: p.b}
-}
-
-// set puts an id in or takes it out, and says whether it was there.
-func (e *idEditor) set(key []byte, in bool) (had bool, err error) {
-	if err := e.turn(key); err != nil {
-		return false, err
-	}
-	at, had := findID(e.ids, key)
-	if had == in {
-		return had, nil
-	}
-	if in && e.end && at == pageIDs && len(e.ids) == pageIDs*packedLen {
-		if err := e.flush(); err != nil {
-			return false, err
-		}
-		e.held, e.end, e.prev, e.ids, at = true, true, key, make([]byte, 0, pageIDs*packedLen), 0
-	}
-	if e.dirty = true; in {
-		e.ids = slices.Insert(e.ids, at*packedLen, key...)
-	} else {
-		e.ids = slices.Delete(e.ids, at*packedLen, (at+1)*packedLen)
-	}
-	return had, nil
-}
-
-// turn takes the page in hand that an id belongs to.
-func (e *idEditor) turn(key []byte) error {
-	if e.held && bytes.Compare(key, e.prev) >= 0 && (e.end || bytes.Compare(key, e.key) <= 0) {
-		e.prev = key
-		return nil
-	}
-	if err := e.flush(); err != nil {
-		return err
-	}
-	e.held, e.prev = true, key
-	c := e.b.Cursor()
-	k, ids := c.Seek(key)
-	if k == nil {
-		e.end = true
-		if k, ids = c.Last(); k == nil || len(ids) >= pageIDs*packedLen {
-			return nil
-		}
-	}
-	ids, err := pageOf(k, ids)
-	if err != nil {
-		return err
-	}
-	e.key, e.ids = bytes.Clone(k), bytes.Clone(ids)
-	return nil
-}
-
-// flush writes the page in hand: as several where it grew too large, not at all
-// where it is empty.
-func (e *idEditor) flush() error {
-	defer func() { *e = idEditor{b: e.b} }() // bbolt keeps the ids until the commit
-	if !e.dirty {
-		return nil
-	}
-	if e.key != nil && !bytes.HasSuffix(e.ids, e.key) {
-		if err := e.b.Delete(e.key); err != nil {
-			return err
-		}
-	}
-	if len(e.ids) == 0 {
-		return nil
-	}
-	each := pageIDs
-	if n := len(e.ids) / packedLen; !e.end {
-		pages := (n + pageIDs - 1) / pageIDs
-		each = (n + pages - 1) / pages
-	}
-	for page := range slices.Chunk(e.ids, each*packedLen) {
-		if err := e.b.Put(page[len(page)-packedLen:], page); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// packedHigh is the first eight bytes of an id as a number, to compare by.
+func packedHigh(id []byte) uint64 { return binary.BigEndian.Uint64(id) }

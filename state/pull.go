@@ -12,92 +12,12 @@ import (
 	"latchd/latch"
 )
 
-// pullChunk is how many ids one transaction stages, 1.8 MB of them. Salesforce
-// gives 2,000 at a time: written so, most of the time would go by in syncs, and
-// ids that come in no order would rewrite the same pages again and again.
-const pullChunk = 200_000
-
 func packed(a latch.AccountID) ([]byte, error) {
 	key, ok := a.Pack()
 	if !ok {
 		return nil, fmt.Errorf("%q is no Account id", a)
 	}
 	return key[:], nil
-}
-
-// ResetPull empties the generation that is not in force, and forgets the job of a
-// pull. One transaction; may
-// be repeated.
-func (s *Store) ResetPull(ctx context.Context) error {
-	release, err := s.take(ctx, s.staging)
-	if err != nil {
-		return err
-	}
-	defer release()
-	s.staged, s.stagedPages = nil, nil
-	return s.update(ctx, stepResetPull, func(t *tx) error {
-		if err := t.b(bMeta).Delete(mPullJob); err != nil {
-			return err
-		}
-		_, other := t.generations()
-		return t.empty(other)
-	})
-}
-
-// StagePull adds ids to the generation that is not in force. They are written
-// 200,000 to a transaction, the rest with CommitPull: what was staged before a
-// crash is not there afterwards, or in part, so begin with ResetPull. May be
-// repeated: an id counts once.
-func (s *Store) StagePull(ctx context.Context, ids []latch.PackedAccountID) error {
-	release, err := s.take(ctx, s.staging)
-	if err != nil {
-		return err
-	}
-	defer release()
-	// A Store that cannot write says so now, not 200,000 ids later.
-	if err := s.Broken(); err != nil {
-		return fmt.Errorf("%s: %w", stepStagePull, unknown(err))
-	}
-	if err := s.view(ctx, func(*tx) error { return nil }); err != nil {
-		return err
-	}
-	for chunk := range slices.Chunk(ids, pullChunk) {
-		s.staged = append(s.staged, chunk...)
-		if len(s.staged) < pullChunk {
-			continue
-		}
-		if err := s.writeStaged(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// writeStaged writes what StagePull was given and has not written. It is called
-// in the turn of staging.
-func (s *Store) writeStaged(ctx context.Context) error {
-	if len(s.staged) == 0 && len(s.stagedPages) == 0 {
-		return nil
-	}
-	latch.SortPacked(s.staged)
-	err := s.update(ctx, stepStagePull, func(t *tx) error {
-		_, other := t.generations()
-		edit := idPages{t.b(other)}.edit()
-		for i := range s.staged {
-			if _, err := edit.set(s.staged[i][:], true); err != nil {
-				return err
-			}
-		}
-		if err := edit.flush(); err != nil {
-			return err
-		}
-		return t.addPages(s.stagedPages)
-	})
-	if err != nil {
-		return err
-	}
-	s.staged, s.stagedPages = s.staged[:0], nil
-	return nil
 }
 
 // CommitPull makes the staged ids the index, less those in Gone, which are
@@ -108,10 +28,13 @@ func (s *Store) writeStaged(ctx context.Context) error {
 // changed and the loss is kept as a refusal, unless a person approved exactly
 // this loss in the last 24 hours; that approval is then used up.
 //
+// A *PullCountError says that other than c.Rows accounts are staged; the index
+// is then as it was, and so is the job.
+//
 // What is staged and not yet written is written first. The flip is one
-// transaction. The old generation is emptied in another one
-// afterwards; should a crash come between, the next ResetPull does it. Not to be
-// repeated: stage anew.
+// transaction, which also forgets the job of the pull. The old generation is
+// emptied in another one afterwards; should a crash come between, the next
+// StartPull does it. Not to be repeated: stage anew.
 func (s *Store) CommitPull(ctx context.Context, c PullCommit) (PullResult, error) {
 	release, err := s.take(ctx, s.staging)
 	if err != nil {
@@ -132,7 +55,7 @@ func (s *Store) CommitPull(ctx context.Context, c PullCommit) (PullResult, error
 	if err := s.writeStaged(ctx); err != nil {
 		return PullResult{}, err
 	}
-	s.staged = nil
+	s.staged.ids = nil
 	res, approved, err := s.judgePull(ctx, c, gone)
 	if err != nil || res.Refused != nil && !approved {
 		return res, err
@@ -161,43 +84,28 @@ func (s *Store) judgePull(ctx context.Context, c PullCommit, gone map[latch.Pack
 	var refusal *latch.Refusal
 	err = s.view(ctx, func(t *tx) error {
 		current, other := t.generations()
-		had := 0
-		isLost := func(key []byte, inOld, inNew bool) bool {
-			_, traced := gone[latch.PackedAccountID(key)]
-			return inOld && !inNew && !traced
-		}
-		err := t.both(current, other, func(key []byte, inOld, inNew bool) {
-			g, traced := gone[latch.PackedAccountID(key)]
-			if inOld {
-				had++
-			}
-			switch {
-			case isLost(key, inOld, inNew):
-				res.Lost++
-			case traced && inOld && g.State == latch.AccountMerged:
-				res.Counts.Merged++
-			case traced && inOld:
-				res.Counts.Deleted++
-			case traced:
-			default:
-				res.Counts.Known++
-				if !inOld {
-					res.Counts.Added++
-				}
-			}
-		})
-		if err != nil || !latch.TooMuchLost(had, res.Lost, c.MaxLostPercent) {
+		o, err := t.overlap(current, other)
+		if err != nil {
 			return err
 		}
+		if c.Rows != 0 && c.Rows != o.fresh {
+			return &PullCountError{Promised: c.Rows, Staged: o.fresh}
+		}
+		if res, err = t.countPull(o, gone); err != nil {
+			return err
+		}
+		if !latch.TooMuchLost(o.old, res.Lost, c.MaxLostPercent) {
+			return nil
+		}
 		refusal = &latch.Refusal{
-			Kind: "pull", Setting: "guard.max_lost_accounts_percent", Percent: c.MaxLostPercent, Had: had, Lost: res.Lost,
+			Kind: "pull", Setting: "guard.max_lost_accounts_percent", Percent: c.MaxLostPercent, Had: o.old, Lost: res.Lost,
 		}
 		// The same as latch.LossDigest over the lost ids, without holding
 		// millions of them: they come in the order that it sorts them into.
 		h := sha256.New()
 		fmt.Fprintln(h, refusal.Kind)
 		err = t.both(current, other, func(key []byte, inOld, inNew bool) {
-			if !isLost(key, inOld, inNew) {
+			if _, traced := gone[latch.PackedAccountID(key)]; traced || !inOld || inNew {
 				return
 			}
 			id, _ := unpackAccount(key)
@@ -215,6 +123,43 @@ func (s *Store) judgePull(ctx context.Context, c PullCommit, gone map[latch.Pack
 	res.Refused = refusal
 	approved, err = s.refuse(ctx, *refusal, c.Now)
 	return res, approved, err
+}
+
+// countPull says what the staged generation would do to the index. Few accounts
+// are gone, so they are looked up afterwards and not asked for with each of
+// millions.
+func (t *tx) countPull(o overlap, gone map[latch.PackedAccountID]latch.AccountChange) (PullResult, error) {
+	current, other := t.generations()
+	was, is := idPages{t.b(current)}, idPages{t.b(other)}
+	res := PullResult{Lost: o.old - o.both, Counts: latch.AccountCounts{Known: o.fresh, Added: o.fresh - o.both}}
+	for key, g := range gone {
+		inOld, err := was.has(key[:])
+		if err != nil {
+			return res, err
+		}
+		inNew, err := is.has(key[:])
+		if err != nil {
+			return res, err
+		}
+		if inNew {
+			res.Counts.Known--
+		}
+		switch {
+		case !inOld && inNew:
+			res.Counts.Added--
+		case !inOld:
+		case !inNew:
+			res.Lost--
+		}
+		switch {
+		case !inOld:
+		case g.State == latch.AccountMerged:
+			res.Counts.Merged++
+		default:
+			res.Counts.Deleted++
+		}
+	}
+	return res, nil
 }
 
 // flip puts the staged generation in force.
@@ -249,14 +194,14 @@ func (t *tx) flip(c PullCommit, gone map[latch.PackedAccountID]latch.AccountChan
 	if err := edit.flush(); err != nil {
 		return err
 	}
-	if err := t.b(bMeta).Delete(mPullJob); err != nil {
-		return err
-	}
 	generation := byte(0)
 	if string(fresh) == string(bIndex1) {
 		generation = 1
 	}
 	if err := t.b(bMeta).Put(mGeneration, []byte{generation}); err != nil {
+		return err
+	}
+	if err := t.dropPullJob(); err != nil {
 		return err
 	}
 	return t.put(bMeta, mIndex, IndexInfo{

@@ -152,6 +152,7 @@ type PullCommit struct {
 	Watermark      time.Time // by the server's clock: from when to ask next time
 	MaxLostPercent int       // guard.max_lost_accounts_percent; 0 = no limit
 	Gone           []latch.AccountChange
+	Rows           int // how many accounts Salesforce said there are; 0 = it did not
 	Now            time.Time
 }
 

@@ -191,6 +191,9 @@ func markRestored(ctx context.Context, o Options, path, backup string, now time.
 		if err := t.takeApprovals(); err != nil {
 			return err
 		}
+		if err := t.dropPullJob(); err != nil {
+			return err
+		}
 		var b Binding
 		if _, err := t.get(bMeta, mBinding, &b); err != nil {
 			return err

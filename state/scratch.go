@@ -61,7 +61,12 @@ func startScratch(ctx context.Context, path string, of *Store) (*Store, error) {
 	if err := s.start(ctx, file, true); err != nil {
 		return nil, err
 	}
-	if err := s.resumeSurvey(ctx); err != nil {
+	// The job of a pull is the original's, which would find it ended.
+	err = s.update(ctx, stepCopied, (*tx).dropPullJob)
+	if err == nil {
+		err = s.resumeSurvey(ctx)
+	}
+	if err != nil {
 		_ = s.db.Close()
 		return nil, err
 	}

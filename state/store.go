@@ -11,7 +11,6 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	berrors "go.etcd.io/bbolt/errors"
-	"latchd/latch"
 )
 
 // Store is an open state file. Its methods may be called from any goroutine.
@@ -28,9 +27,8 @@ type Store struct {
 	// staging keeps the reset, the filling and the commit of a pull or survey
 	// apart; a commit reads for long without holding the writer's turn.
 	staging chan struct{}
-	staged  []latch.PackedAccountID // by StagePull and not yet written; in that turn
-	// stagedPages are by StagePage, and become durable with the ids ahead of them.
-	stagedPages []latch.PullPage
+	staged  stage // in that turn
+	chunk   int   // how many ids of a pull one transaction stages
 
 	surveyed []stagedPage // by StageSurvey and not yet written; in that turn
 

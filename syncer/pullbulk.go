@@ -39,14 +39,13 @@ func (r *run) stageAll(ctx context.Context, info state.IndexInfo) (sfclient.Pull
 }
 
 // keptJob is the job that an earlier run has left and this one can carry on with;
-// its id is "" where there is none. A dry run has a copy of the state and would
-// take the job away from the state itself, so it makes its own.
+// its id is "" where there is none, as in the copy of the state that a dry run has.
 func (r *run) keptJob(ctx context.Context) (latch.PullJob, error) {
 	job, kept, err := r.store.PullJob(ctx)
 	if err != nil {
 		return job, fmt.Errorf("reading what a pull has left: %w", err)
 	}
-	if !kept || r.order.dry() {
+	if !kept {
 		return latch.PullJob{}, nil
 	}
 	usable, err := r.sf.BulkUsable(ctx, job)
@@ -72,7 +71,7 @@ func rowsOf(job latch.PullJob) (rows int) {
 // stagePages pulls by REST, where the accounts are fewer than below; 0 = however
 // many there are.
 func (r *run) stagePages(ctx context.Context, info state.IndexInfo, below int) (sfclient.Pulled, error) {
-	if err := r.store.ResetPull(ctx); err != nil {
+	if err := r.store.StartPull(ctx, latch.PullJob{}); err != nil {
 		return sfclient.Pulled{}, fmt.Errorf("making room for a full pull: %w", err)
 	}
 	rows := 0

@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"latchd/latch"
@@ -30,8 +31,15 @@ func (r *run) pullFull(ctx context.Context, info state.IndexInfo) error {
 	}
 	r.step("pull:before-commit")
 	res, err := r.store.CommitPull(ctx, state.PullCommit{
-		Run: r.rec.ID, Watermark: pulled.Watermark, MaxLostPercent: r.set.Limits.MaxLostAccountsPercent, Gone: gone, Now: r.s.now(),
+		Run: r.rec.ID, Rows: pulled.Rows, Watermark: pulled.Watermark, MaxLostPercent: r.set.Limits.MaxLostAccountsPercent, Gone: gone, Now: r.s.now(),
 	})
+	var count *state.PullCountError
+	if job.ID != "" && errors.As(err, &count) { // asking the same job again would give the same
+		r.sf.DropBulk(ctx, job)
+		if err := r.store.StartPull(ctx, latch.PullJob{}); err != nil {
+			return fmt.Errorf("putting away a pull whose rows are not as many accounts: %w", err)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("taking over a full pull of %d accounts: %w", pulled.Rows, err)
 	}
@@ -39,7 +47,7 @@ func (r *run) pullFull(ctx context.Context, info state.IndexInfo) error {
 		r.sf.DropBulk(ctx, job)
 	}
 	if res.Refused != nil {
-		if err := r.store.ResetPull(ctx); err != nil { // an approval is for another pull, with a job of its own
+		if err := r.store.StartPull(ctx, latch.PullJob{}); err != nil { // an approval is for another pull, with a job of its own
 			return fmt.Errorf("putting away a pull that was refused: %w", err)
 		}
 		return r.refuse(ctx, res.Refused)

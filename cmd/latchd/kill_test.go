@@ -92,7 +92,7 @@ func TestKilledAtEachOtherStep(t *testing.T) {
 		},
 		{
 			"pull, survey and report", "", []string{
-				"set-binding:before-commit", "set-binding:after-commit", "reset-pull:before-commit", "stage-pull:before-commit", "stage-pull:after-commit",
+				"set-binding:before-commit", "set-binding:after-commit", "start-pull:before-commit", "stage-pull:before-commit", "stage-pull:after-commit",
 				"commit-pull:before-commit", "commit-pull:after-commit", "reset-survey:after-commit", "stage-survey:before-commit", "stage-survey:after-commit",
 				"accept-survey:before-commit", "accept-survey:after-commit", "apply-survey:before-commit", "apply-survey:after-commit", "end-survey:before-commit",
 				"end-survey:after-commit", "finish-run:before-commit", "finish-run:after-commit", "prune:before-commit", "prune:after-commit",
