@@ -102,7 +102,7 @@ func (d *bulkDownload) page(locator string) (page latch.PullPage, err error) {
 			d.openAhead(r.next)
 		}
 		var failed *Error
-		if own, failed = d.reader.read(r, d.do.IDs); failed != nil {
+		if failed, own = d.reader.read(r, d.do.IDs); failed != nil {
 			d.dropAhead()
 			return failed
 		}

@@ -138,7 +138,7 @@ func newPageReader() *pageReader {
 
 // read reads a page to its end and hands over its ids. It fails unless they are
 // as many as was said; never is more handed over than that.
-func (p *pageReader) read(r *results, yield func([]latch.PackedAccountID) error) (own error, failed *Error) {
+func (p *pageReader) read(r *results, yield func([]latch.PackedAccountID) error) (failed *Error, own error) {
 	in := io.Reader(r.body)
 	if r.zip && r.rows > 0 {
 		var err error
@@ -149,7 +149,7 @@ func (p *pageReader) read(r *results, yield func([]latch.PackedAccountID) error)
 			err = p.zip.Reset(p.in)
 		}
 		if err != nil {
-			return nil, r.brokenOff(err)
+			return r.brokenOff(err), nil
 		}
 		in = p.zip
 	}
@@ -160,14 +160,14 @@ func (p *pageReader) read(r *results, yield func([]latch.PackedAccountID) error)
 	for rows := 0; ; {
 		n, err := p.csv.read(p.rows)
 		if err != nil && err != io.EOF {
-			return nil, r.brokenOff(err)
+			return r.brokenOff(err), nil
 		}
 		if rows += n; rows > r.rows || err == io.EOF && rows < r.rows {
-			return nil, notRight("%d rows came of a page of %d", rows, r.rows)
+			return notRight("%d rows came of a page of %d", rows, r.rows), nil
 		}
 		if n > 0 {
 			if own := yield(p.rows[:n]); own != nil {
-				return own, nil
+				return nil, own
 			}
 		}
 		if err == io.EOF {
