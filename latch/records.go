@@ -109,6 +109,7 @@ type Run struct {
 	Accounts   AccountCounts   `json:"accounts"`
 	Customers  CustomerCounts  `json:"customers"`
 	Stale      StaleCounts     `json:"stale,omitzero"`
+	Claims     ClaimCounts     `json:"claims,omitzero"`
 	Outcomes   map[Outcome]int `json:"outcomes"`
 	Pending    int             `json:"pending"`
 	Waiting    int             `json:"waiting"`
@@ -138,6 +139,16 @@ type StaleCounts struct {
 	Followed int `json:"followed"` // requests filed for the survivor
 }
 
+// ClaimCounts is what a run made of the accounts that carry a customer id in the
+// field of salesforce.request_field.
+type ClaimCounts struct {
+	Known      int `json:"known"`      // accounts that carry one, at the end of the run
+	Unreadable int `json:"unreadable"` // accounts whose field is not empty and carries none, likewise
+	Asked      int `json:"asked"`      // requests filed
+	Refused    int `json:"refused"`    // refused, as other accounts carry the same id
+	Cancelled  int `json:"cancelled"`  // requests ended, as the field no longer asks for them
+}
+
 // CustomerCounts is what a survey did to the mapping.
 type CustomerCounts struct {
 	Seen    int `json:"seen"`
@@ -157,4 +168,5 @@ type AccountChange struct {
 	Account  AccountID
 	State    AccountState // known, deleted or merged
 	Survivor AccountID
+	Claim    Claim // what its field carries, where that was asked for; of a known one
 }
