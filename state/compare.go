@@ -6,12 +6,16 @@ import "bytes"
 type overlap struct{ old, fresh, both int }
 
 // overlap compares two generations. Where both have the same ids they are
-// compared as one piece of memory, whatever pages they are on.
-func (t *tx) overlap(old, fresh []byte) (sum overlap, err error) {
+// compared as one piece of memory, whatever pages they are on. letGo is called
+// now and then.
+func (t *tx) overlap(old, fresh []byte, letGo func()) (sum overlap, err error) {
 	ow, nw := idPages{t.b(old)}.walk(), idPages{t.b(fresh)}.walk()
-	for {
+	for step := 1; ; step++ {
 		if err := t.alive(); err != nil {
 			return sum, err
+		}
+		if step%walkedPages == 0 {
+			letGo()
 		}
 		o, err := ow.ids()
 		if err != nil {

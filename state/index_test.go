@@ -192,3 +192,41 @@ func TestLargePull(t *testing.T) {
 	equal(t, "undeleted", res.Counts, latch.AccountCounts{Known: size, Added: len(changes)})
 	checkSound(t, s)
 }
+
+// TestEmptiedByParts begins a pull where a large one was cut off: its job is
+// gone with the first of its ids.
+func TestEmptiedByParts(t *testing.T) {
+	var s *Store
+	parts := 0
+	s = must(Open(t.Context(), Options{Path: filepath.Join(t.TempDir(), "latchd.db"), NoSync: true, Hook: func(step string) {
+		if step != stepStartPull+":after-commit" || parts < 0 {
+			return
+		}
+		parts++
+		job, staged, end := durable(t, s)
+		if staged.last() != nil && job.ID != "" {
+			t.Error("the job is kept while its ids go")
+		}
+		end()
+	}}))(t)
+	defer s.Close()
+	all := make([]latch.PackedAccountID, 4*pullChunk) // 1,774 pages
+	for i := range all {
+		all[i] = millionID(i)
+	}
+	for range 2 {
+		parts = 0
+		ok(t, s.StartPull(t.Context(), bulkJob))
+		parts = -1
+		ok(t, s.StagePull(t.Context(), all))
+		ok(t, s.StagePage(t.Context(), latch.PullPage{Rows: len(all)}))
+	}
+	parts = 0
+	ok(t, s.StartPull(t.Context(), bulkJob))
+	equal(t, "transactions", parts, 2)
+	_, staged, end := durable(t, s)
+	equal(t, "left", len(staged.last()), 0)
+	end()
+	must(s.CommitPull(t.Context(), PullCommit{Now: at(1)}))(t)
+	checkSound(t, s)
+}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"os"
+	"runtime/debug"
+	"syscall"
 )
 
 // unsound says what is wrong with a file's pages.
@@ -36,21 +38,26 @@ const (
 	bucketHeader = 16
 )
 
-// inspector walks every page in use with plain reads. bbolt maps the file and
-// trusts it: on a damaged one it panics, also in goroutines of its own, runs in
-// circles or faults. What passes here it can work with.
+// inspector walks every page in use. bbolt maps the file and trusts it: on a
+// damaged one it panics, also in goroutines of its own, runs in circles or faults.
+// What passes here it can work with.
+//
+// It is a mapping here, too, of our own: what of a page is not looked at, as most
+// of the account index, is not copied, and a start is not as slow as the file is
+// large. A page that cannot be read is a fault then, and caught.
 type inspector struct {
 	file     *os.File
+	data     []byte // the file, up to the high water mark
 	pageSize uint64
 	pages    uint64 // the high water mark
 	seen     []uint64
-	buf      [][]byte // one page buffer per depth
-	within   int      // how many buckets deep the walk is; 1 = the file's own
+	walked   int // pages since the last that was let go
+	within   int // how many buckets deep the walk is; 1 = the file's own
 }
 
 // inspect gives an *unsound when the file's structure is damaged. Records
 // themselves are not looked at.
-func inspect(file *os.File) error {
+func inspect(file *os.File) (err error) {
 	info, err := file.Stat()
 	if err != nil {
 		return err
@@ -63,6 +70,17 @@ func inspect(file *os.File) error {
 	if err != nil {
 		return err
 	}
+	w.data, err = syscall.Mmap(int(file.Fd()), 0, int(w.pages*w.pageSize), syscall.PROT_READ, syscall.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("map the file: %w", err)
+	}
+	defer func() { _ = syscall.Munmap(w.data) }()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = unsoundf("a page cannot be read: %v", p)
+		}
+	}()
 	w.seen = make([]uint64, (w.pages+63)/64)
 	w.mark(0)
 	w.mark(1)
@@ -144,8 +162,7 @@ func (w *inspector) mark(id uint64) bool {
 	return !was
 }
 
-// read gives a page with its overflow, in a buffer that is used again for the
-// next page of the same depth.
+// read gives a page with its overflow.
 func (w *inspector) read(id uint64, depth int) ([]byte, error) {
 	if depth >= maxDepth {
 		return nil, unsoundf("page %d lies more than %d levels deep", id, maxDepth)
@@ -153,15 +170,14 @@ func (w *inspector) read(id uint64, depth int) ([]byte, error) {
 	if id < 2 || id >= w.pages {
 		return nil, unsoundf("page %d is referred to, and the file has %d", id, w.pages)
 	}
-	var head [pageHeader]byte
-	at := int64(id * w.pageSize)
-	if _, err := w.file.ReadAt(head[:], at); err != nil {
-		return nil, unsoundf("page %d cannot be read: %v", id, err)
+	if w.walked++; w.walked%walkedPages == 0 {
+		_ = syscall.Madvise(w.data, syscall.MADV_DONTNEED)
 	}
-	if got := binary.LittleEndian.Uint64(head[:]); got != id {
+	page := w.data[id*w.pageSize:]
+	if got := binary.LittleEndian.Uint64(page); got != id {
 		return nil, unsoundf("page %d says that it is page %d", id, got)
 	}
-	overflow := uint64(binary.LittleEndian.Uint32(head[12:]))
+	overflow := uint64(binary.LittleEndian.Uint32(page[12:]))
 	if overflow >= w.pages-id {
 		return nil, unsoundf("page %d says that it goes on for %d pages, and the file has %d", id, overflow, w.pages)
 	}
@@ -170,18 +186,8 @@ func (w *inspector) read(id uint64, depth int) ([]byte, error) {
 			return nil, unsoundf("page %d is referred to twice", i)
 		}
 	}
-	for len(w.buf) <= depth {
-		w.buf = append(w.buf, nil)
-	}
 	size := (overflow + 1) * w.pageSize
-	if uint64(cap(w.buf[depth])) < size {
-		w.buf[depth] = make([]byte, size)
-	}
-	page := w.buf[depth][:size]
-	if _, err := w.file.ReadAt(page, at); err != nil {
-		return nil, unsoundf("page %d cannot be read: %v", id, err)
-	}
-	return page, nil
+	return page[:size:size], nil
 }
 
 func (w *inspector) bucket(root uint64, depth int) error {
@@ -198,7 +204,7 @@ func (w *inspector) tree(id uint64, depth int, low, high []byte) error {
 	}
 	switch flags := binary.LittleEndian.Uint16(page[8:]); flags {
 	case flagLeaf:
-		return w.leaf(page, fmt.Sprint("page ", id), depth, low, high)
+		return w.leaf(page, pageName(id), depth, low, high)
 	case flagBranch:
 		return w.branch(page, id, depth, low, high)
 	default:
@@ -243,7 +249,17 @@ func inOrder(_ int, k, low, high []byte) bool {
 	return (low == nil || bytes.Compare(k, low) >= 0) && (high == nil || bytes.Compare(k, high) < 0)
 }
 
-func (w *inspector) leaf(page []byte, name string, depth int, low, high []byte) error {
+// pageName is made into words only for a finding.
+type pageName uint64
+
+func (p pageName) String() string { return fmt.Sprintf("page %d", uint64(p)) }
+
+// recordName is that of a bucket which is a record of a page.
+type recordName string
+
+func (r recordName) String() string { return string(r) }
+
+func (w *inspector) leaf(page []byte, name fmt.Stringer, depth int, low, high []byte) error {
 	le := binary.LittleEndian
 	n := int(le.Uint16(page[10:]))
 	if pageHeader+n*elementSize > len(page) {
@@ -258,7 +274,12 @@ func (w *inspector) leaf(page []byte, name string, depth int, low, high []byte) 
 		if !ok || !ok2 || pos+ksize < pos || len(k) == 0 || flags&^leafBucket != 0 {
 			return unsoundf("record %d of %s points out of the page", i, name)
 		}
-		if !inOrder(i, k, low, high) || i > 0 && bytes.Compare(last, k) >= 0 {
+		// With each above the one before, the ends stand for all between.
+		ordered := i == 0 || bytes.Compare(last, k) < 0
+		if i == 0 || i == n-1 {
+			ordered = ordered && inOrder(i, k, low, high)
+		}
+		if !ordered {
 			return unsoundf("record %d of %s is out of order", i, name)
 		}
 		last = k
@@ -266,7 +287,7 @@ func (w *inspector) leaf(page []byte, name string, depth int, low, high []byte) 
 			return unsoundf("record %d of %s is no bucket", i, name) // the file's own holds nothing else
 		}
 		if flags&leafBucket != 0 {
-			if err := w.sub(v, fmt.Sprintf("record %d of %s", i, name), depth); err != nil {
+			if err := w.sub(v, recordName(fmt.Sprintf("record %d of %s", i, name)), depth); err != nil {
 				return err
 			}
 		}
@@ -275,7 +296,7 @@ func (w *inspector) leaf(page []byte, name string, depth int, low, high []byte) 
 }
 
 // sub looks at a bucket inside a leaf: small ones are a page within the value.
-func (w *inspector) sub(v []byte, name string, depth int) error {
+func (w *inspector) sub(v []byte, name recordName, depth int) error {
 	if len(v) < bucketHeader {
 		return unsoundf("%s is no bucket", name)
 	}

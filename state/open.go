@@ -91,6 +91,7 @@ func (s *Store) start(ctx context.Context, file *os.File, scratch bool) error {
 		_ = s.db.Close()
 		return err
 	}
+	s.letGo(ctx)
 	return nil
 }
 

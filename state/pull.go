@@ -33,7 +33,7 @@ func packed(a latch.AccountID) ([]byte, error) {
 //
 // What is staged and not yet written is written first. The flip is one
 // transaction, which also forgets the job of the pull. The old generation is
-// emptied in another one afterwards; should a crash come between, the next
+// emptied in others afterwards; should a crash come between, the next
 // StartPull does it. Not to be repeated: stage anew.
 func (s *Store) CommitPull(ctx context.Context, c PullCommit) (PullResult, error) {
 	release, err := s.take(ctx, s.staging)
@@ -73,10 +73,7 @@ func (s *Store) CommitPull(ctx context.Context, c PullCommit) (PullResult, error
 	}
 	res.Refused = nil
 	// The index is new already, whatever becomes of the context.
-	return res, s.update(context.WithoutCancel(ctx), stepDropOld, func(t *tx) error {
-		_, old := t.generations()
-		return t.empty(old)
-	})
+	return res, s.emptyOther(context.WithoutCancel(ctx), stepDropOld, func(*tx) error { return nil })
 }
 
 // judgePull compares the generations and stores a refusal.
@@ -84,7 +81,7 @@ func (s *Store) judgePull(ctx context.Context, c PullCommit, gone map[latch.Pack
 	var refusal *latch.Refusal
 	err = s.view(ctx, func(t *tx) error {
 		current, other := t.generations()
-		o, err := t.overlap(current, other)
+		o, err := t.overlap(current, other, func() { letGo(s.db, t.Tx) })
 		if err != nil {
 			return err
 		}

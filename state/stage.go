@@ -22,7 +22,8 @@ type stage struct {
 
 // StartPull begins a full pull: it empties the generation that is not in force,
 // forgets the job of an earlier pull and keeps this one; of a job without an ID,
-// a pull by REST, nothing is kept. One transaction; may be repeated.
+// a pull by REST, nothing is kept. Kept is the job in the transaction that leaves
+// nothing of what was staged; may be repeated.
 func (s *Store) StartPull(ctx context.Context, job latch.PullJob) error {
 	release, err := s.take(ctx, s.staging)
 	if err != nil {
@@ -30,11 +31,7 @@ func (s *Store) StartPull(ctx context.Context, job latch.PullJob) error {
 	}
 	defer release()
 	s.staged = stage{}
-	return s.update(ctx, stepStartPull, func(t *tx) error {
-		_, other := t.generations()
-		if err := t.empty(other); err != nil {
-			return err
-		}
+	return s.emptyOther(ctx, stepStartPull, func(t *tx) error {
 		if job.ID == "" {
 			return t.dropPullJob()
 		}
@@ -157,6 +154,7 @@ func (s *Store) writeStaged(ctx context.Context) error {
 		return err
 	}
 	s.staged.ids, s.staged.pages = s.staged.ids[:0], nil
+	s.letGo(ctx)
 	return nil
 }
 

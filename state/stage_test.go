@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -227,7 +228,7 @@ func TestOverlap(t *testing.T) {
 					}
 				}
 			}
-			got, err := x.overlap(bIndex0, bIndex1)
+			got, err := x.overlap(bIndex0, bIndex1, func() {})
 			equal(t, "overlap", got, want)
 			return err
 		}))
@@ -260,11 +261,11 @@ func TestAdd(t *testing.T) {
 			w := pages.walk()
 			for id, err := w.id(); id != nil; id, err = w.id() {
 				if got++; err != nil || !want[latch.PackedAccountID(id)] {
-					t.Fatalf("%x is there: %v", id, err)
+					return fmt.Errorf("%x is there: %w", id, err)
 				}
 			}
 			if got != len(want) {
-				t.Fatalf("%d ids are there, want %d", got, len(want))
+				return fmt.Errorf("%d ids are there, want %d", got, len(want))
 			}
 		}
 		return nil
