@@ -79,7 +79,7 @@ func fillIndex(b *testing.B, s *state.Store, n int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := s.ResetPull(b.Context()); err != nil {
+	if err := s.StartPull(b.Context(), latch.PullJob{}); err != nil {
 		b.Fatal(err)
 	}
 	page := make([]latch.PackedAccountID, 0, 2000)
