@@ -25,13 +25,37 @@ func (t *tx) effect(at time.Time, r latch.Request, to latch.AccountID, approved 
 // not resolved yet: a call of an open intent may have taken effect, whatever its
 // request waits for. Approved steps are left out. What is older than 48 hours may
 // be gone. It also counts the latched customers.
-func (s *Store) GuardUse(ctx context.Context, since time.Time) (use latch.Use, err error) {
+func (s *Store) GuardUse(ctx context.Context, since time.Time) (latch.Use, error) {
+	return s.guardUse(ctx, since, nil)
+}
+
+// GuardUseOf is GuardUse with these accounts alone in PerAccount: in a long run
+// the others are many, and no step of a window is judged by them.
+func (s *Store) GuardUseOf(ctx context.Context, since time.Time, accounts []latch.AccountID) (latch.Use, error) {
+	asked := make(map[latch.AccountID]bool, len(accounts))
+	for _, a := range accounts {
+		asked[a] = true
+	}
+	return s.guardUse(ctx, since, asked)
+}
+
+// guardUse counts by account those that were asked for; nil = all.
+func (s *Store) guardUse(ctx context.Context, since time.Time, asked map[latch.AccountID]bool) (use latch.Use, err error) {
 	err = s.view(ctx, func(t *tx) error {
 		use = latch.Use{PerAccount: map[latch.AccountID]int{}}
 		if use.Mappings, err = t.counter(mMappings); err != nil {
 			return err
 		}
-		if err := t.eachEffect(since, use.Add); err != nil {
+		if err := t.eachEffect(since, func(a latch.Action, to []byte) {
+			switch {
+			case asked == nil || asked[latch.AccountID(to)]:
+				use.Add(a, latch.AccountID(to), 1)
+			case a == latch.Relatch:
+				use.Relatches++
+			default:
+				use.Latches++
+			}
+		}); err != nil {
 			return err
 		}
 		return t.eachIntent(func(i latch.Intent) error {
@@ -44,8 +68,9 @@ func (s *Store) GuardUse(ctx context.Context, since time.Time) (use latch.Use, e
 	return use, err
 }
 
-// eachEffect goes through the effects from a time on that nobody approved.
-func (t *tx) eachEffect(since time.Time, add func(latch.Action, latch.AccountID, int)) error {
+// eachEffect goes through the effects from a time on that nobody approved. to is
+// the transaction's.
+func (t *tx) eachEffect(since time.Time, fn func(a latch.Action, to []byte)) error {
 	c := t.b(bEffects).Cursor()
 	for k, v := c.Seek(timeKey(since)); k != nil; k, v = c.Next() {
 		if err := t.alive(); err != nil {
@@ -61,7 +86,7 @@ func (t *tx) eachEffect(since time.Time, add func(latch.Action, latch.AccountID,
 		if v[0] == 'r' {
 			action = latch.Relatch
 		}
-		add(action, latch.AccountID(v[2:]), 1)
+		fn(action, v[2:])
 	}
 	return nil
 }

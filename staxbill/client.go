@@ -177,6 +177,15 @@ func (c *Client) Budget() Budget { return c.budget.snapshot() }
 // accounts, 1,000; it is never 0.
 func (c *Client) PerMinute() int { return c.budget.perMinute() }
 
+// ReadSet is how many customers one call of Customers reads, by all that is known
+// now: 100, or 1 where the service was found not to honour sets of ids.
+func (c *Client) ReadSet() int {
+	if c.noSets.Load() {
+		return 1
+	}
+	return maxSet
+}
+
 // Calls counts the HTTP calls since New by kind: latch, customer, customers,
 // survey, ping. Every try counts.
 func (c *Client) Calls() map[string]int {

@@ -13,12 +13,8 @@ import (
 	"latchd/state"
 )
 
-const (
-	windowMax = 1000 // requests that are read together
-	windowMin = 10
-	// interject is how many interactive requests may overtake at once.
-	interject = 64
-)
+// interject is how many interactive requests may overtake at once.
+const interject = 64
 
 // planAndApply works through the queue: a window is read, decided and judged by
 // the guard, then its calls go out, batch by batch, while the next window is
@@ -92,11 +88,10 @@ func (r *run) feed(ctx context.Context, p *pipeline) error {
 		progressed := false
 		var pos state.QueuePos
 		for {
-			qs, next, err := r.store.Queue(ctx, r.s.now(), pos, r.windowSize())
+			qs, next, err := r.nextWindow(ctx, p, pos)
 			if err != nil {
-				return fmt.Errorf("reading the queue: %w", err)
+				return err
 			}
-			qs = r.notHandled(qs)
 			if len(qs) > 0 {
 				progressed = true
 				mine, err := r.estimateOf(ctx, qs)
@@ -138,15 +133,6 @@ func (r *run) notHandled(qs []state.Queued) []state.Queued {
 		}
 	}
 	return kept
-}
-
-// windowSize is how many requests can be read together and still be applied
-// while their readings are fresh.
-func (r *run) windowSize() int {
-	if perMinute := r.sb.PerMinute(); perMinute > 0 {
-		return min(max(perMinute, windowMin), windowMax)
-	}
-	return windowMax
 }
 
 // batchSize is how many intents share a transaction: about two seconds of the

@@ -35,7 +35,8 @@ type pipeline struct {
 	panicked chan struct{} // closed when it panicked
 
 	mu      sync.Mutex
-	open    int // intents sent and not through the settler yet
+	open    int // intents sent and not through the recorder yet
+	calling int // those of them whose call has not ended
 	idle    *sync.Cond
 	failure error // why no further call goes out
 }
@@ -52,6 +53,9 @@ func (r *run) startPipeline(ctx context.Context) *pipeline {
 			for j := range p.todo {
 				res := r.guardedCall(p.ctx, j)
 				res.interactive = j.step.Interactive
+				p.mu.Lock()
+				p.calling--
+				p.mu.Unlock()
 				p.results <- res
 			}
 		})
@@ -137,6 +141,7 @@ func (p *pipeline) send(batch []planned) error {
 		r.inflight.add(in.Request)
 		p.mu.Lock()
 		p.open++
+		p.calling++
 		p.mu.Unlock()
 		p.todo <- job{in, batch[i].step, batch[i].q}
 		r.step("apply:handed-over")
@@ -209,6 +214,25 @@ func (p *pipeline) err() error {
 		return context.Cause(p.ctx)
 	}
 	return nil
+}
+
+// unanswered is how many calls are to be made or under way.
+func (p *pipeline) unanswered() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.calling
+}
+
+// sleep waits, and ends early with the reason why no further call goes out.
+func (p *pipeline) sleep(d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return p.err()
+	case <-p.ctx.Done():
+		return p.err()
+	}
 }
 
 // allIn reports whether nothing is under way but these results.

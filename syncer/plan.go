@@ -204,7 +204,13 @@ func (r *run) holders(ctx context.Context, req latch.Request, f latch.Facts, cla
 // no longer: its new step does, and a step that only tells its effect is counted
 // by the intent until that is recorded.
 func (r *run) guardUse(ctx context.Context, qs []state.Queued, steps []latch.Step, now time.Time) (latch.Use, error) {
-	use, err := r.store.GuardUse(ctx, now.Add(-guardWindow))
+	var accounts []latch.AccountID
+	for _, s := range steps {
+		if s.Action != latch.None {
+			accounts = append(accounts, s.To)
+		}
+	}
+	use, err := r.store.GuardUseOf(ctx, now.Add(-guardWindow), accounts)
 	if err != nil {
 		return use, fmt.Errorf("counting what was applied in the last 24 hours: %w", err)
 	}
@@ -330,12 +336,21 @@ func (r *run) putToWait(request string) {
 	r.mu.Unlock()
 }
 
-// maxPlanKept bounds the plan that a run gives back to those who asked for it;
-// what is held is in the state whatever its number.
-const maxPlanKept = 100_000
+const (
+	// maxPlanKept bounds the plan that a run gives back to those who asked for
+	// it; what is held is in the state whatever its number.
+	maxPlanKept = 100_000
+	// maxAppliedKept bounds those steps of it that a run applies and that have
+	// nothing to say: its outcomes count them, and the history has each.
+	maxAppliedKept = 10_000
+)
 
 func (r *run) keepPlanned(s latch.Step) {
-	if !r.order.unasked && len(r.planned) < maxPlanKept {
+	limit := maxPlanKept
+	if s.Applies() && s.Warning == "" && !r.order.dry() {
+		limit = maxAppliedKept
+	}
+	if !r.order.unasked && len(r.planned) < limit {
 		r.planned = append(r.planned, s)
 	}
 }
