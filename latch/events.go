@@ -61,6 +61,7 @@ const (
 	EventStateBroken     = "state_broken"
 	EventScheduled       = "run_scheduled"
 	EventSocketError     = "socket_error"
+	EventLogLevel        = "log_level_set"
 	EventAudited         = "audited"
 	EventPaused          = "writes_paused"
 	EventResumed         = "writes_resumed"

@@ -61,6 +61,8 @@ func (s *Server) routes() (h http.Handler, patterns []string) {
 	handle("POST /diagnose", s.diagnose)
 	handle("POST /approve", s.approve)
 	handle("POST /reject", s.reject)
+	handle("GET /log-level", s.showLogLevel)
+	handle("PUT /log-level", s.setLogLevel)
 	handle("GET /undo", s.undoSteps)
 	handle("POST /undo", s.undo)
 	handle("POST /pause", s.pause)

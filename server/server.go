@@ -33,6 +33,8 @@ type Options struct {
 	Wait    time.Duration // how long the Latch endpoint waits for an outcome
 	// Customer is nil where there are no services.
 	Customer CustomerObject
+	// Level is that of the log, where it can be changed.
+	Level *zap.AtomicLevel
 }
 
 // Server answers the operator's API.
@@ -41,6 +43,7 @@ type Server struct {
 	store   *state.Store
 	log     *zap.Logger
 	version string
+	level   *zap.AtomicLevel
 
 	access    *access
 	wait      atomic.Int64 // of time.Duration
@@ -58,7 +61,7 @@ const (
 
 // New makes a server; nothing listens before Serve.
 func New(o Options) *Server {
-	s := &Server{sync: o.Syncer, store: o.Store, log: o.Logger, version: o.Version}
+	s := &Server{sync: o.Syncer, store: o.Store, log: o.Logger, version: o.Version, level: o.Level}
 	s.access = newAccess(o.Keys)
 	s.customer = o.Customer
 	s.SetWait(o.Wait)

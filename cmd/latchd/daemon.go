@@ -72,7 +72,7 @@ func (a *app) daemon(ctx context.Context) (err error) {
 		Store: store, Salesforce: c.sf, StaxBill: c.sb, Settings: settingsOf(cfg), Logger: log, Hook: a.hook(),
 		Finished: teller.RunFinished,
 	})
-	srv := server.New(server.Options{Syncer: s, Store: store, Logger: log, Version: versionText(), Keys: keysOf(cfg), Wait: cfg.Server.Wait, Customer: c.sb.CustomerObject})
+	srv := server.New(server.Options{Syncer: s, Store: store, Logger: log, Version: versionText(), Keys: keysOf(cfg), Wait: cfg.Server.Wait, Customer: c.sb.CustomerObject, Level: &level})
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
