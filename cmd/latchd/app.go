@@ -84,6 +84,8 @@ func onlyMissing(problems config.Problems) bool {
 	return true
 }
 
+func init() { cobra.EnableCommandSorting = false } // --help lists commands in the order of newRoot
+
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "latchd",
@@ -116,6 +118,7 @@ environment (docs/configuration.md).
 	}
 	root.PersistentFlags().StringVar(&a.configFlag, "config", "", "the configuration `FILE`")
 	root.PersistentFlags().StringVar(&a.output, "output", "table", "print results as this `FORM`: table, json, ndjson or csv")
+	completes(root, "output", []string{"table", "json", "ndjson", "csv"})
 	root.Flags().BoolVar(&a.once, "once", false, "make one run and end")
 	root.Flags().BoolVar(&a.dryRun, "dry-run", false, "with --once: everything but the writes")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -136,14 +139,36 @@ environment (docs/configuration.md).
 	root.Version = versionText()
 	root.SetVersionTemplate("latchd {{.Version}}\n")
 	root.SuggestionsMinimumDistance = 2
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(newHelpCommand())
-	root.AddCommand(
-		newConfigCommand(a), newRequestCommand(a), newPlanCommand(a), newApproveCommand(a), newRejectCommand(a),
-		newMappingCommand(a), newHistoryCommand(a), newWhyCommand(a), newAuditCommand(a), newDoctorCommand(a), newUndoCommand(a), newRunsCommand(a), newStatusCommand(a), newPauseCommand(a), newResumeCommand(a), newBackupCommand(a), newRestoreCommand(a),
-		newSandboxCommand(a), newDemoCommand(), newSelftestCommand(a), newVersionCommand(a), a.manCommand(root),
-	)
+	grouped(root, "look", "To look:", newStatusCommand(a), newWhyCommand(a), newPlanCommand(a), newRunsCommand(a),
+		newHistoryCommand(a), newMappingCommand(a), newAuditCommand(a))
+	grouped(root, "act", "To act:", newRequestCommand(a), newApproveCommand(a), newRejectCommand(a), newPauseCommand(a),
+		newResumeCommand(a), newUndoCommand(a))
+	grouped(root, "keep", "To set up and keep:", newConfigCommand(a), newDoctorCommand(a), newBackupCommand(a), newRestoreCommand(a))
+	grouped(root, "try", "To try out:", newDemoCommand(), newSandboxCommand(a), newSelftestCommand(a))
+	root.AddCommand(newVersionCommand(a), a.manCommand(root))
 	return root
+}
+
+// grouped adds commands under a heading of their own in --help.
+func grouped(root *cobra.Command, id, title string, subs ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: id, Title: title})
+	for _, sub := range subs {
+		sub.GroupID = id
+	}
+	root.AddCommand(subs...)
+}
+
+// completes tells shells which words a flag takes.
+func completes[T ~string](cmd *cobra.Command, flag string, words []T) {
+	choices := make([]cobra.Completion, len(words))
+	for i, w := range words {
+		choices[i] = cobra.Completion(w)
+	}
+	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(err) // the flag is not there: a fault of the program, which any test shows
+	}
 }
 
 // lists marks a command that prints records, so that they have a form as CSV.

@@ -91,12 +91,12 @@ func newHistoryCommand(a *app) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&customer, "customer", "", "of this customer")
-	cmd.Flags().StringVar(&account, "account", "", "from or to this account")
-	cmd.Flags().StringVar(&request, "request", "", "of this request")
-	cmd.Flags().StringVar(&run, "run", "", "of this run")
-	cmd.Flags().StringVar(&kind, "kind", "", "an outcome, or accepted, observed, held, approved, unanswered")
-	cmd.Flags().StringVar(&since, "since", "", "since a time, a date, or an age such as 24h")
+	cmd.Flags().StringVar(&customer, "customer", "", "of this `CUSTOMER`")
+	cmd.Flags().StringVar(&account, "account", "", "from or to this `ACCOUNT`")
+	cmd.Flags().StringVar(&request, "request", "", "of the request `ID`")
+	cmd.Flags().StringVar(&run, "run", "", "of the run `ID`")
+	cmd.Flags().StringVar(&kind, "kind", "", "of this `KIND`: an outcome, or accepted, observed, held, approved, unanswered")
+	cmd.Flags().StringVar(&since, "since", "", "since a `TIME`, a date, or an age such as 24h")
 	return listed(cmd)
 }
 

@@ -13,7 +13,7 @@ import (
 // out of the same texts as --help.
 func (a *app) manCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
-		Use: "man FOLDER", Short: "Write the manual pages into a folder", Hidden: true, Args: cobra.ExactArgs(1),
+		Use: "man FOLDER", Short: "Write the manual pages into a folder", Hidden: true, Args: exactly(1, "a folder"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return fmt.Errorf("making the folder for the manual pages: %w", err)

@@ -39,7 +39,7 @@ and leave what would be applied. latchd --once then ends with exit status 4.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why, in one line; status and runs show it")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, as one line of `TEXT`; status and runs show it")
 	return cmd
 }
 

@@ -183,12 +183,14 @@ type requestFilters struct {
 }
 
 func (f *requestFilters) flags(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&f.state, "state", nil, "pending, waiting, held, applying, done; several with commas")
-	cmd.Flags().StringSliceVar(&f.outcome, "outcome", nil, "latched, conflict, …; several with commas")
-	cmd.Flags().StringVar(&f.customer, "customer", "", "of this customer")
-	cmd.Flags().StringVar(&f.account, "account", "", "that ask for this account")
-	cmd.Flags().StringVar(&f.source, "source", "", "whose source begins so, such as import:march.csv")
-	cmd.Flags().StringVar(&f.since, "since", "", "accepted since a time, a date, or an age such as 24h")
+	cmd.Flags().StringSliceVar(&f.state, "state", nil, "in the `STATE` pending, waiting, held, applying or done; several with commas")
+	cmd.Flags().StringSliceVar(&f.outcome, "outcome", nil, "that ended with the `OUTCOME` latched, conflict, …; several with commas")
+	completes(cmd, "state", latch.States)
+	completes(cmd, "outcome", latch.Outcomes)
+	cmd.Flags().StringVar(&f.customer, "customer", "", "of this `CUSTOMER`")
+	cmd.Flags().StringVar(&f.account, "account", "", "that ask for this `ACCOUNT`")
+	cmd.Flags().StringVar(&f.source, "source", "", "whose source begins with `TEXT`, such as import:march.csv")
+	cmd.Flags().StringVar(&f.since, "since", "", "accepted since a `TIME`, a date, or an age such as 24h")
 }
 
 func (f *requestFilters) values() url.Values {

@@ -42,8 +42,8 @@ Doing it again files nothing twice.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&u.run, "run", "", "what this run changed")
-	cmd.Flags().StringVar(&u.request, "request", "", "what this request changed")
+	cmd.Flags().StringVar(&u.run, "run", "", "put back what the run `ID` changed")
+	cmd.Flags().StringVar(&u.request, "request", "", "put back what the request `ID` changed")
 	cmd.Flags().StringVar(&u.csv, "unlatch-csv", "", "write the rows for Stax Bill's import to `FILE`")
 	cmd.Flags().BoolVar(&u.yes, "yes", false, "do not ask")
 	return listed(cmd)
