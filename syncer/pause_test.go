@@ -31,8 +31,8 @@ func TestPause(t *testing.T) {
 		if plan := w.order(syncer.Order{Kind: syncer.KindPlan}); plan.Run.Paused == nil || plan.Plan.Counts["latch"] != 1 {
 			t.Errorf("the plan of a paused state: %v", plan.Plan.Counts)
 		}
-		if n := w.told(latch.EventPausedRun); n != 1 {
-			t.Errorf("%d log lines of a paused run", n)
+		if logs := w.logs.FilterField(zapString("event", latch.EventPausedRun)).All(); len(logs) != 1 || logs[0].ContextMap()["left"] != int64(1) {
+			t.Errorf("the log of a paused run: %v", logs)
 		}
 		if was, err := w.sync.Resume(w.ctx, "kim"); err != nil || was == nil {
 			t.Fatal(was, err)

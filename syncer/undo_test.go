@@ -31,11 +31,23 @@ func TestUndoOfTwoChanges(t *testing.T) {
 		if rep := w.done(); rep.Run.Held != 1 {
 			t.Errorf("the guard held %d; two relatches were made and two are allowed", rep.Run.Held)
 		}
-		if _, err := w.sync.Approve(w.ctx, w.run().Run.Digest, "kim"); err != nil {
+		// One that a person ended is not filed anew by undoing again: retry is.
+		if _, err := w.sync.Reject(w.ctx, w.run().Run.Digest, "kim"); err != nil {
+			t.Fatal(err)
+		}
+		ended := steps[0].Request
+		if steps, _, err = w.sync.Undo(w.ctx, u, "", "kim"); err != nil || steps[0].Request != ended || !steps[0].Known {
+			t.Errorf("after it was rejected: %+v %v", steps, err)
+		}
+		again, refused, err := w.sync.Retry(w.ctx, []string{ended}, "kim")
+		if err != nil || len(again) != 1 {
+			t.Fatal(refused, err)
+		}
+		if _, err := w.sync.Approve(w.ctx, w.done().Run.Digest, "kim"); err != nil {
 			t.Fatal(err)
 		}
 		w.done()
-		if r := w.outcome(steps[0].Request, latch.Relatched); w.at(4) != w.account(4) || r.Source != "undo:"+u.Run || r.By != "kim" || r.OnlyFrom != w.account(108) {
+		if r := w.outcome(again[0].ID, latch.Relatched); w.at(4) != w.account(4) || r.Source != "undo:"+u.Run || r.By != "kim" || r.OnlyFrom != w.account(108) {
 			t.Errorf("customer at %s by %+v", w.at(4), r)
 		}
 		if steps, _, err := w.sync.UndoSteps(w.ctx, u, ""); err != nil || len(steps) != 1 || steps[0].How != syncer.UndoNone {
