@@ -96,7 +96,7 @@ func (r *run) planPaused(ctx context.Context) error {
 	left, looked := 0, 0
 	var pos state.QueuePos
 	for looked < plansPaused {
-		qs, next, err := r.store.Queue(ctx, r.s.now(), pos, r.windowSize())
+		qs, next, err := r.store.Queue(ctx, r.s.now(), pos, r.wholeWindow())
 		if err != nil {
 			return fmt.Errorf("reading the queue: %w", err)
 		}

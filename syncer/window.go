@@ -43,7 +43,7 @@ func (r *run) window(p *pipeline) (size int, until time.Time) {
 	if r.order.dry() { // readings alone
 		return min(perMinute*set, windowMax), time.Time{}
 	}
-	whole := min(max(applied(perMinute, set), 1), windowMax)
+	whole := r.wholeWindow()
 	b := r.sb.Budget()
 	if !b.Known || b.ResetMinute.IsZero() {
 		return whole, time.Time{}
@@ -53,6 +53,11 @@ func (r *run) window(p *pipeline) (size int, until time.Time) {
 		return whole, b.ResetMinute
 	}
 	return free, time.Time{}
+}
+
+// wholeWindow is the window that a minute of its own has room for.
+func (r *run) wholeWindow() int {
+	return min(max(applied(r.sb.PerMinute(), r.sb.ReadSet()), 1), windowMax)
 }
 
 // applied is how many latches so many calls make, the readings ahead of them
