@@ -1,7 +1,10 @@
 package syncer_test
 
 import (
+	"fmt"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -267,6 +270,35 @@ func TestBulkPullRefused(t *testing.T) {
 		if rep := w.run(); rep.Run.Result != latch.RunFailed || rep.Run.Refused == nil {
 			t.Fatalf("%s %s", rep.Run.Result, rep.Run.Error)
 		}
+		w.indexed(300)
+		if got := w.callsOf("bulkCreate", "bulkDelete"); !slices.Equal(got, []int{2, 2}) {
+			t.Errorf("%v", w.box.Ledger().Count())
+		}
+	})
+}
+
+// TestBulkRowTwice: rows that are as many as was said, one of them twice, are no
+// pull: an account is missing. The job that gave them is not asked again.
+func TestBulkRowTwice(t *testing.T) {
+	bulkWorld(t, 300, 1, func(w *world) {
+		box := w.wire.h
+		w.wire.h = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if !strings.HasSuffix(r.URL.Path, "/results") {
+				box.ServeHTTP(rw, r)
+				return
+			}
+			rw.Header().Set("Content-Type", "text/csv")
+			rw.Header().Set("Sforce-NumberOfRecords", "300")
+			rw.Header().Set("Sforce-Locator", "null")
+			for i := range 300 {
+				fmt.Fprintln(rw, w.account(max(0, i-1)))
+			}
+		})
+		if rep := w.run(); rep.Run.Result != latch.RunFailed || !strings.Contains(rep.Run.Error, "299") {
+			t.Fatalf("%s %s", rep.Run.Result, rep.Run.Error)
+		}
+		w.wire.h = box
+		w.done()
 		w.indexed(300)
 		if got := w.callsOf("bulkCreate", "bulkDelete"); !slices.Equal(got, []int{2, 2}) {
 			t.Errorf("%v", w.box.Ledger().Count())
