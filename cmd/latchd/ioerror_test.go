@@ -105,7 +105,7 @@ func (s *sweep) short() {
 		s.fails(workRun, i)
 	}
 	// Which number a write between calls has is not the same every time.
-	for n := 16; n < 30 && s.steps["begin"] == 0; n += 2 {
+	for n := 4; n < 30 && s.steps["begin"] == 0; n += 2 {
 		s.fails(workRun, injection{"pwrite64", "EIO", strconv.Itoa(n)})
 	}
 	for n := 16; n < 46 && s.steps["settle"] < 2; n += 2 {
