@@ -105,10 +105,10 @@ func (s *sweep) short() {
 		s.fails(workRun, i)
 	}
 	// Which number a write between calls has is not the same every time.
-	for n := 4; n < 30 && s.steps["begin"] == 0; n += 2 {
+	for n := 10; n < 120 && s.steps["begin"] == 0; n += 3 {
 		s.fails(workRun, injection{"pwrite64", "EIO", strconv.Itoa(n)})
 	}
-	for n := 16; n < 46 && s.steps["settle"] < 2; n += 2 {
+	for n := 6; n < 46 && s.steps["settle"] < 2; n++ {
 		s.fails(workRun, injection{"fdatasync", "EIO", strconv.Itoa(n)})
 	}
 }
