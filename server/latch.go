@@ -67,7 +67,7 @@ func (s *Server) postLatch(w http.ResponseWriter, r *http.Request, stop <-chan s
 	}
 	switch {
 	case err != nil:
-		s.notKnown(w, filed.Request, r.Context().Err() == nil, err)
+		s.notKnown(r.Context(), w, filed.Request, r.Context().Err() == nil, err)
 	case settled(req):
 		s.answerLatch(w, r, req, ask, watch.Answer())
 	case async:
@@ -75,7 +75,7 @@ func (s *Server) postLatch(w http.ResponseWriter, r *http.Request, stop <-chan s
 		w.Header().Set("Preference-Applied", "respond-async")
 		writeStax(w, http.StatusAccepted, req)
 	default:
-		s.notKnown(w, req, false, nil)
+		s.notKnown(r.Context(), w, req, false, nil)
 	}
 }
 
@@ -178,7 +178,7 @@ func location(req latch.Request) string { return latchRequests + req.ID }
 
 // notKnown answers that the request is kept and its outcome not known yet. A 2xx
 // would be taken for done by a client that knows Stax Bill alone.
-func (s *Server) notKnown(w http.ResponseWriter, req latch.Request, tell bool, err error) {
+func (s *Server) notKnown(ctx context.Context, w http.ResponseWriter, req latch.Request, tell bool, err error) {
 	if tell {
 		s.logFailed(err)
 	}
@@ -191,6 +191,9 @@ func (s *Server) notKnown(w http.ResponseWriter, req latch.Request, tell bool, e
 	messages := []string{fmt.Sprintf("Request %s is accepted and its outcome not known yet. Ask for the same again, or GET %s.", req.ID, location(req))}
 	if req.Detail != "" {
 		messages = append(messages, req.Detail)
+	}
+	if p, err := s.store.Pause(ctx); err == nil && p != nil {
+		messages = append(messages, "Writes to Stax Bill are paused by the operator of latchd since "+p.Since.UTC().Format(time.RFC3339)+".")
 	}
 	writeStaxError(w, http.StatusServiceUnavailable, messages...)
 }
@@ -235,7 +238,7 @@ func noSuchAccount(account string) string {
 func (s *Server) answerHeld(w http.ResponseWriter, r *http.Request, req latch.Request) {
 	digest, _, err := s.store.HeldDigest(r.Context())
 	if err != nil {
-		s.notKnown(w, req, true, fmt.Errorf("telling what is held: %w", err))
+		s.notKnown(r.Context(), w, req, true, fmt.Errorf("telling what is held: %w", err))
 		return
 	}
 	w.Header().Set("Location", location(req))

@@ -272,6 +272,10 @@ func TestSlowStaxBill(t *testing.T) {
 	if got := e.call("POST", at, crmKey, e.latchBody(1, 200, false), "Prefer", "respond-async"); got.status != 202 {
 		t.Errorf("a new asking: %+v", got)
 	}
+	e.must(exitDone, "pause")
+	if got := e.call("POST", at, crmKey, e.latchBody(2, 201, false)); got.status != 503 || !strings.Contains(got.values(), "are paused") {
+		t.Errorf("while paused: %+v", got)
+	}
 	if n := e.effects()[e.box.CustomerID(1)]; n != 1 || e.latchCalls() != 1 {
 		t.Errorf("%d effects by %d calls", n, e.latchCalls())
 	}
