@@ -19,6 +19,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"go.uber.org/zap"
 
 	"latchd/latch"
 	"latchd/state"
@@ -75,7 +76,8 @@ func apiServer(t *testing.T) (*Server, *state.Store) {
 			t.Error(err)
 		}
 	})
-	return New(Options{Syncer: s, Store: store, Version: "test", Keys: []Key{NewKey("crm", "k", RoleLatch, true), NewKey("ops", "o", RoleOperator, true)}}), store
+	level := zap.NewAtomicLevel()
+	return New(Options{Syncer: s, Store: store, Version: "test", Level: &level, Keys: []Key{NewKey("crm", "k", RoleLatch, true), NewKey("ops", "o", RoleOperator, true)}}), store
 }
 
 // TestOpenAPIRoutes: what is served is described, and what is described is served.
@@ -154,6 +156,9 @@ func TestOpenAPIAnswers(t *testing.T) {
 		{"POST", "/api/v1/undo", "o", `{"request":"DONE"}`, 200},
 		{"POST", "/api/v1/pause", "o", `{"reason":"audit"}`, 200},
 		{"POST", "/api/v1/resume", "o", "", 200},
+		{"GET", "/api/v1/log-level", "o", "", 200},
+		{"PUT", "/api/v1/log-level", "o", `{"level":"warn"}`, 200},
+		{"PUT", "/api/v1/log-level", "o", `{"level":"loud"}`, 400},
 		{"GET", "/api/v1/backup", "o", "", 200},
 		{"GET", "/v1/requests/ID", "k", "", 200},
 		{"GET", "/v1/requests/none", "k", "", 404},
