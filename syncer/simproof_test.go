@@ -91,9 +91,9 @@ func (s *sim) prove() {
 // can be compared in full.
 func (s *sim) proof() {
 	for _, e := range s.record {
-		evidence := e.Evidence
-		e.Evidence = nil // a pointer, which is another one each time
-		s.trace.add(fmt.Sprintf("%+v %+v", e, evidence))
+		evidence, readBack := e.Evidence, e.ReadBack
+		e.Evidence, e.ReadBack = nil, nil // pointers, which are others each time
+		s.trace.add(fmt.Sprintf("%+v %+v %+v", e, evidence, readBack))
 	}
 	ledger := s.box.Ledger()
 	for _, c := range ledger.Calls {
