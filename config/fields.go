@@ -47,7 +47,7 @@ var fields = []field{
 	{"requests.drop_folder", func(c *Config) any { return &c.Requests.DropFolder }, "", rule{is: isAbsolute}, "A folder from which files of requests are taken. Empty: none."},
 	{"requests.wait_for_account", func(c *Config) any { return &c.Requests.WaitForAccount }, "0s", within(0, 30*24*time.Hour), "How long a request waits for an account that is not there yet."},
 	{"requests.max_attempts", func(c *Config) any { return &c.Requests.MaxAttempts }, "10", between(1, 1000), "After this many failed attempts a request is given up and shown."},
-	{"requests.follow_merges", func(c *Config) any { return &c.Requests.FollowMerges }, "false", rule{}, "Latch to the surviving account when the one asked for was merged away. The guard counts it."},
+	{"requests.follow_merges", func(c *Config) any { return &c.Requests.FollowMerges }, "false", rule{}, "Latch to the surviving account when the one asked for was merged away, and relatch the customers of an account that is merged away. The guard counts both."},
 	{"requests.shared_account", func(c *Config) any { return &c.Requests.SharedAccount }, "warn", oneOf("allow", "warn", "refuse"), "What to do about an account that another customer holds: allow, warn, refuse."},
 
 	{"guard.max_relatches", func(c *Config) any { return &c.Guard.MaxRelatches }, "100", between(0, 10_000_000), "Relatches in 24 hours over all runs; 0 = no limit. More are held for approval."},

@@ -27,6 +27,8 @@ const (
 	EventSurveysGoFull   = "surveys_go_full"
 	EventSurveyMoved     = "survey_moved"
 	EventDrift           = "mapping_observed"
+	EventStale           = "mapping_stale"
+	EventAccountBack     = "account_back"
 	EventAccepted        = "request_accepted"
 	EventImported        = "file_imported"
 	EventLineRefused     = "line_refused"

@@ -41,6 +41,7 @@ type Status struct {
 	AccountsPulled  time.Time           `json:"accountsPulled,omitzero"`
 	AccountsFull    time.Time           `json:"accountsPulledInFull,omitzero"`
 	Mappings        int                 `json:"mappings"`
+	StaleMappings   int                 `json:"staleMappings"` // of accounts that were deleted or merged away
 	CustomersSurvey time.Time           `json:"customersSurveyed,omitzero"`
 	CustomersFull   time.Time           `json:"customersSurveyedInFull,omitzero"`
 	LastError       string              `json:"lastError,omitempty"`
@@ -88,6 +89,7 @@ func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 		}},
 		{"mappings", func() (err error) { st.Mappings, err = s.store.MappingCount(ctx); return err }},
 		{"pause", func() (err error) { st.Paused, err = s.store.Pause(ctx); return err }},
+		{"stale mappings", func() (err error) { st.StaleMappings, err = s.store.StaleCount(ctx); return err }},
 		{"runs", func() error { return s.lastRuns(ctx, &st) }},
 	} {
 		if err := fill(part.what, part.do); err != nil {

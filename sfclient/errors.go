@@ -82,6 +82,10 @@ func (e *Error) Limited() bool {
 // does not help; beginning anew does.
 const codeCursorGone = "INVALID_QUERY_LOCATOR"
 
+// CursorGone reports whether Salesforce forgot a query whose pages were being
+// read: what came of it is no result, and only the query made anew helps.
+func (e *Error) CursorGone() bool { return e.Code == codeCursorGone }
+
 // retryable reports whether a reading may succeed when it is repeated soon.
 func (e *Error) retryable() bool {
 	return e.again || e.Kind == KindConcurrentLimit || e.Kind == KindTransient && e.Code != codeCursorGone

@@ -30,6 +30,8 @@ const (
 const (
 	notePullFull    = "pull-full-wanted" // a request waits for a full pull
 	noteSurveysFull = "surveys-go-full"  // our own latches do not show in the changes filter
+	noteStale       = "stale-due"        // mappings may be stale that nobody was told of
+	noteFollowing   = "following-merges" // requests.follow_merges as it was last
 	noteExpect      = "survey-expects"   // a customer that the next survey of changes has to show
 )
 
@@ -56,7 +58,7 @@ func (r *run) pull(ctx context.Context) error {
 		return nil
 	}
 	if full {
-		err = r.pullFull(ctx, info)
+		err = r.pullAll(ctx, info)
 	} else {
 		err = r.pullChanges(ctx, info)
 	}
@@ -68,6 +70,16 @@ func (r *run) pull(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// pullAll is pullFull, and sees to it that stale mappings are told of afterwards,
+// in a later run where this one does not come to it.
+func (r *run) pullAll(ctx context.Context, info state.IndexInfo) error {
+	if err := r.noteStale(ctx, staleAll); err != nil {
+		return err
+	}
+	r.changed = accountsChanged{all: true}
+	return r.pullFull(ctx, info)
 }
 
 func (r *run) pulled(res state.PullResult) {

@@ -31,6 +31,7 @@ func (r *run) steps(ctx context.Context) error {
 		{"bind", r.bind},
 		{"pull", r.pull},
 		{"survey", r.survey},
+		{"stale", r.stale},
 		{"collect", r.collect},
 		{"plan", r.planAndApply},
 	} {
@@ -62,6 +63,8 @@ type run struct {
 	limited error
 
 	sfBefore, sbBefore map[string]int
+
+	changed accountsChanged // by the pull; which mappings hang on them is told after the survey
 
 	restored     *latch.Restored // the state was put back from a backup, at some time
 	sampled      sample          // customers seen by a full survey, to know the Stax Bill account again

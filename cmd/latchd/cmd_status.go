@@ -93,6 +93,9 @@ func (a *app) printStatus(st server.Status, daemon bool) {
 	}
 	line("accounts", "%d known, pulled %s, in full %s", st.Accounts, ago(st.AccountsPulled, st.Now), ago(st.AccountsFull, st.Now))
 	line("customers", "%d latched, surveyed %s, in full %s", st.Mappings, ago(st.CustomersSurvey, st.Now), ago(st.CustomersFull, st.Now))
+	if st.StaleMappings > 0 {
+		line("stale", "%s latched to an account that was deleted or merged away: latchd mapping list names it", plural(st.StaleMappings, "customer"))
+	}
 	if st.Held > 0 {
 		line("held", "%s: latchd plan shows them, latchd approve %s releases them", plural(st.Held, "request"), st.HeldDigest)
 	}
