@@ -49,6 +49,13 @@ func (s *Sandbox) control(w http.ResponseWriter, r *http.Request) {
 		if err = read(w, r, &body); err == nil {
 			err = s.HideAccounts(body.HiddenPercent)
 		}
+	case "PUT commits":
+		var body struct {
+			LateMs int `json:"lateMs"`
+		}
+		if err = read(w, r, &body); err == nil {
+			err = s.SetCommitDelay(time.Duration(body.LateMs) * time.Millisecond)
+		}
 	case "POST sessions":
 		s.ExpireSessions()
 	case "POST locators":
@@ -248,6 +255,7 @@ func (s *Sandbox) Manual() string {
   POST %[2]saccounts                  {"name":"…"} makes one more
   PUT  %[2]saccounts/ID               {"action":"delete|undelete|purge|merge|edit","into":"001…"}
   PUT  %[2]svisibility                {"hiddenPercent":90} takes accounts out of the integration user's sight
+  PUT  %[2]scommits                   {"lateMs":300000}: accounts changed from now on are seen that much after their stamps
   POST %[2]ssessions/expire           end every Salesforce session
   POST %[2]slocators/expire           make every open query locator stale
   PUT  %[2]sbulk                      {"polls":2,"ms":0,"fail":"","pageRows":250000,"jobsSpent":0,"storedKB":0}: how

@@ -46,7 +46,8 @@ type accounts struct {
 	total   int // seeded and created ones
 	changes uint64
 	states  map[int][]accountState
-	hidden  int // percent of the accounts out of the user's sight
+	hidden  int           // percent of the accounts out of the user's sight
+	late    time.Duration // how old the stamp of a change is when others first see it
 }
 
 func newAccounts(seed seeding, n int) *accounts {
@@ -163,14 +164,13 @@ func (s *Sandbox) Accounts(from, limit int) []Account {
 
 // CreateAccount makes one more account and gives its id.
 func (s *Sandbox) CreateAccount(name string) string {
-	a := s.accounts
+	a, now := s.accounts, s.stamp().Unix()
 	a.ahead()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	i := a.total
 	a.total++
 	a.changes++
-	now := s.now().Unix()
 	a.states[i] = []accountState{{at: a.changes, name: name, master: -1, created: now, modified: now}}
 	return a.seed.accountID(i)
 }
@@ -178,7 +178,7 @@ func (s *Sandbox) CreateAccount(name string) string {
 // EditAccount changes an account's name and its Stax_Bill_Customer__c (nil =
 // leave as it is, empty = null).
 func (s *Sandbox) EditAccount(id string, name, staxBillCustomer *string) error {
-	return s.accounts.change(id, s.now(), func(st *accountState) error {
+	return s.accounts.change(id, s.stamp(), func(st *accountState) error {
 		if st.deleted || st.purged {
 			return fmt.Errorf("sandbox: account %s is deleted; undelete it before editing", id)
 		}
@@ -194,7 +194,7 @@ func (s *Sandbox) EditAccount(id string, name, staxBillCustomer *string) error {
 
 // DeleteAccount puts an account into the Recycle Bin.
 func (s *Sandbox) DeleteAccount(id string) error {
-	now := s.now()
+	now := s.stamp()
 	return s.accounts.change(id, now, func(st *accountState) error {
 		if st.deleted || st.purged {
 			return fmt.Errorf("sandbox: account %s is deleted already", id)
@@ -209,7 +209,7 @@ func (s *Sandbox) DeleteAccount(id string) error {
 // salesforce.undelete-stamp.
 func (s *Sandbox) UndeleteAccount(id string) error {
 	stamps := s.variants.get(VariantUndeleteStamp) == "moves"
-	return s.accounts.change(id, s.now(), func(st *accountState) error {
+	return s.accounts.change(id, s.stamp(), func(st *accountState) error {
 		if !st.deleted || st.purged {
 			return fmt.Errorf("sandbox: account %s is not in the Recycle Bin", id)
 		}
@@ -223,7 +223,7 @@ func (s *Sandbox) UndeleteAccount(id string) error {
 
 // PurgeAccount removes an account for good: queryAll no longer shows it.
 func (s *Sandbox) PurgeAccount(id string) error {
-	now := s.now()
+	now := s.stamp()
 	return s.accounts.change(id, now, func(st *accountState) error {
 		if st.purged {
 			return fmt.Errorf("sandbox: account %s is purged already", id)
@@ -239,7 +239,7 @@ func (s *Sandbox) PurgeAccount(id string) error {
 // MergeAccount merges the account id into another: it is deleted, and its
 // MasterRecordId names the survivor.
 func (s *Sandbox) MergeAccount(id, into string) error {
-	a, now := s.accounts, s.now()
+	a, now := s.accounts, s.stamp()
 	a.ahead()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -261,6 +261,26 @@ func (s *Sandbox) MergeAccount(id, into string) error {
 		return err
 	}
 	return a.changeLocked(into, now, func(*accountState) error { return nil })
+}
+
+// SetCommitDelay makes the accounts changed from now on seen that much after their
+// stamps, as when the transactions that change them take so long: Salesforce stamps
+// a row before it commits it.
+func (s *Sandbox) SetCommitDelay(d time.Duration) error {
+	if d < 0 {
+		return fmt.Errorf("sandbox: a change cannot be seen %s before it is stamped", -d)
+	}
+	s.accounts.mu.Lock()
+	defer s.accounts.mu.Unlock()
+	s.accounts.late = d
+	return nil
+}
+
+// stamp is the SystemModstamp of a change that is seen from now on.
+func (s *Sandbox) stamp() time.Time {
+	s.accounts.mu.RLock()
+	defer s.accounts.mu.RUnlock()
+	return s.now().Add(-s.accounts.late)
 }
 
 // HideAccounts takes percent of the accounts (0 to 100, always the same ones for

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,11 +40,13 @@ type world struct {
 	sync  *syncer.Syncer
 	logs  *observer.ObservedLogs
 
-	hook func(step string) // called at the steps of a run
-	set  syncer.Settings
-	keep time.Duration // state.keep_history
-	path string
-	stop func()
+	hook      func(step string) // called at the steps of a run
+	storeHook func(step string) // called at the steps of the state, from the next start on
+	set       syncer.Settings
+	keep      time.Duration // state.keep_history
+	path      string
+	stop      func()
+	skew      *atomic.Int64 // of the services' clock against ours, in ns
 }
 
 type options struct {
@@ -64,13 +67,15 @@ func inWorld(t *testing.T, o options, test func(w *world)) {
 		if o.limits == "" {
 			o.limits = sandbox.LimitsNone
 		}
-		box, err := sandbox.New(sandbox.Options{Accounts: o.accounts, Customers: o.customers, Seed: 7, Limits: o.limits, Now: func() time.Time { return time.Now().Add(o.skew) }})
+		skew := new(atomic.Int64)
+		skew.Store(int64(o.skew))
+		box, err := sandbox.New(sandbox.Options{Accounts: o.accounts, Customers: o.customers, Seed: 7, Limits: o.limits, Now: func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }})
 		if err != nil {
 			t.Fatal(err)
 		}
 		life, end := context.WithCancel(context.WithoutCancel(t.Context()))
 		defer end()
-		w := &world{t: t, ctx: t.Context(), box: box, wire: &wire{h: box.Handler(), life: life}, set: o.set, keep: o.keep, path: filepath.Join(t.TempDir(), "latchd.db")}
+		w := &world{t: t, ctx: t.Context(), box: box, wire: &wire{h: box.Handler(), life: life}, set: o.set, keep: o.keep, skew: skew, path: filepath.Join(t.TempDir(), "latchd.db")}
 		if w.set.QuietTime == 0 {
 			w.set.QuietTime = time.Minute
 		}
@@ -87,7 +92,7 @@ func inWorld(t *testing.T, o options, test func(w *world)) {
 // start opens the state and begins the loop, as a process does.
 func (w *world) start() {
 	w.t.Helper()
-	store, err := state.Open(w.ctx, state.Options{Path: w.path, KeepHistory: w.keep})
+	store, err := state.Open(w.ctx, state.Options{Path: w.path, KeepHistory: w.keep, Hook: w.storeHook})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -134,6 +139,13 @@ func (w *world) start() {
 }
 
 func (w *world) end() { w.stop() }
+
+// restart ends the process and begins another one.
+func (w *world) restart() {
+	w.t.Helper()
+	w.end()
+	w.start()
+}
 
 // run makes a full pass and gives its report.
 func (w *world) run() syncer.Report {
