@@ -244,3 +244,38 @@ func TestFollowMergeWaits(t *testing.T) {
 		}
 	})
 }
+
+// TestStaleAfterStop: a run ends at each of its steps, behind the pull that saw a
+// merge and a deletion, and a new process makes the next one, past the overlap.
+// Each customer is told of once, and one request follows.
+func TestStaleAfterStop(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		for _, at := range []string{"run:survey", "run:stale", "run:collect", "run:plan"} {
+			inWorld(t, options{accounts: 100, customers: 20, set: followed}, func(w *world) {
+				w.done()
+				w.merge(0, 51)
+				w.deleteAccount(4)
+				time.Sleep(time.Hour) // the next pull's overlap does not reach back so far
+				if full {
+					w.salesforce(w.store.SetNote(w.ctx, "pull-full-wanted", "test"))
+				}
+				w.onStep(at, func() { panic("stopped at " + at) })
+				if rep := w.run(); rep.Run.Result != latch.RunFailed {
+					t.Fatalf("%s: the run ended as %s", at, rep.Run.Result)
+				}
+				w.restart()
+				w.staleNow()
+				w.wantStale("told already", w.staleNow(), latch.StaleCounts{})
+				for i, kind := range map[int]string{0: latch.KindAccountMerged, 4: latch.KindAccountDeleted} {
+					entries, _, err := w.store.History(w.ctx, state.HistoryFilter{Customer: w.customer(i), Kind: kind}, "", 0)
+					if err != nil || len(entries) != 1 {
+						t.Errorf("full %v, %s: customer %d was told of %d times (%v)", full, at, i, len(entries), err)
+					}
+				}
+				if reqs := w.bySource(latch.SourceMerge); len(reqs) != 1 || reqs[0].Outcome != latch.Relatched || w.effects(0) != 1 {
+					t.Errorf("full %v, %s: %d effects, %+v", full, at, w.effects(0), reqs)
+				}
+			})
+		}
+	}
+}

@@ -40,13 +40,12 @@ type world struct {
 	sync  *syncer.Syncer
 	logs  *observer.ObservedLogs
 
-	hook      func(step string) // called at the steps of a run
-	storeHook func(step string) // called at the steps of the state, from the next start on
-	set       syncer.Settings
-	keep      time.Duration // state.keep_history
-	path      string
-	stop      func()
-	skew      *atomic.Int64 // of the services' clock against ours, in ns
+	hook func(step string) // called at the steps of a run
+	set  syncer.Settings
+	keep time.Duration // state.keep_history
+	path string
+	stop func()
+	skew *atomic.Int64 // of the services' clock against ours, in ns
 }
 
 type options struct {
@@ -92,7 +91,7 @@ func inWorld(t *testing.T, o options, test func(w *world)) {
 // start opens the state and begins the loop, as a process does.
 func (w *world) start() {
 	w.t.Helper()
-	store, err := state.Open(w.ctx, state.Options{Path: w.path, KeepHistory: w.keep, Hook: w.storeHook})
+	store, err := state.Open(w.ctx, state.Options{Path: w.path, KeepHistory: w.keep})
 	if err != nil {
 		w.t.Fatal(err)
 	}
