@@ -12,8 +12,8 @@ import (
 	"latchd/syncer"
 )
 
-// indexed reports whether the index has the account.
-func (w *world) indexed(a latch.AccountID) bool {
+// inIndex reports whether the index has the account.
+func (w *world) inIndex(a latch.AccountID) bool {
 	w.t.Helper()
 	got, err := w.store.Accounts(w.ctx, []latch.AccountID{a})
 	if err != nil {
@@ -49,7 +49,7 @@ func TestLateCommits(t *testing.T) {
 			w.deleteAccount(50)
 			w.merge(51, 52)
 			w.wantPull("late", w.done(), false, latch.AccountCounts{Known: 99, Added: 1, Deleted: 1, Merged: 1})
-			if !w.indexed(late) || w.indexed(w.account(50)) || w.indexed(w.account(51)) {
+			if !w.inIndex(late) || w.inIndex(w.account(50)) || w.inIndex(w.account(51)) {
 				t.Errorf("skew %s: late changes were missed", skew)
 			}
 		})
@@ -169,7 +169,7 @@ func TestPurged(t *testing.T) {
 		w.wantPull("changes", w.done(), false, latch.AccountCounts{Known: 100})
 		time.Sleep(24 * time.Hour)
 		w.wantPull("in full", w.done(), true, latch.AccountCounts{Known: 99})
-		if w.indexed(w.account(50)) {
+		if w.inIndex(w.account(50)) {
 			t.Error("a purged account is in the index")
 		}
 	})
@@ -210,14 +210,14 @@ func TestUndelete(t *testing.T) {
 				w.undeleteAccount(50)
 				id := w.ask(1, 50, false)
 				rep := w.done()
-				if w.outcome(id, latch.Latched); w.indexed(w.account(50)) != seen {
+				if w.outcome(id, latch.Latched); w.inIndex(w.account(50)) != seen {
 					t.Errorf("in the index: %v", !seen)
 				}
 				back := rep.Run.Stale
 				w.salesforce(w.store.SetNote(w.ctx, "pull-full-wanted", "test"))
 				time.Sleep(time.Hour)
 				rep = w.done()
-				if back.Back+rep.Run.Stale.Back != 1 || back.Back == 1 != seen || !w.indexed(w.account(50)) {
+				if back.Back+rep.Run.Stale.Back != 1 || back.Back == 1 != seen || !w.inIndex(w.account(50)) {
 					t.Errorf("told %+v and %+v", back, rep.Run.Stale)
 				}
 			})
