@@ -192,6 +192,7 @@ func (w *world) reset(ctx context.Context) error {
 type span struct {
 	n           int
 	first, last time.Time
+	took        time.Duration // all of them together, from arrival to answer
 }
 
 // spanOf gives the span of the calls that fit. The ledger is read row by row: held as
@@ -224,6 +225,7 @@ func (w *world) spanOf(ctx context.Context, fits func(service, call string) bool
 			continue
 		}
 		s.n++
+		s.took += c.Answered.Sub(c.Time)
 		if s.first.IsZero() || c.Time.Before(s.first) {
 			s.first = c.Time
 		}

@@ -135,13 +135,21 @@ func (r *run) notHandled(qs []state.Queued) []state.Queued {
 	return kept
 }
 
+// batchMax is how many intents share a transaction at most.
+const batchMax = 256
+
 // batchSize is how many intents share a transaction: about two seconds of the
 // rate budget.
-func (r *run) batchSize() int {
+func (r *run) batchSize() int { return min(r.aheadSize(), batchMax) }
+
+// aheadSize is how many intents may wait for their calls: likewise, and where the
+// budget is large enough for it more than one batch, so that the calls of one go
+// on while a window is read and the next batch written.
+func (r *run) aheadSize() int {
 	if perMinute := r.sb.PerMinute(); perMinute > 0 {
-		return min(max(perMinute/30, r.set.Concurrency), 256)
+		return min(max(perMinute/30, r.set.Concurrency), 2*batchMax)
 	}
-	return 256
+	return 2 * batchMax
 }
 
 // feedWindow sends a window's calls out in batches. Between batches, interactive

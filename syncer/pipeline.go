@@ -21,8 +21,8 @@ const (
 
 // pipeline carries intents to their calls and their fates into the state: one
 // sender, as many callers as calls may be under way, one recorder, which writes
-// intents and fates in the same transactions. Up to a batch of intents waits for
-// its calls, so that these go on while the next batch is planned.
+// intents and fates in the same transactions. Some intents (aheadSize) wait for
+// their calls, so that these go on while the next batch is planned.
 type pipeline struct {
 	r        *run
 	ctx      context.Context // ends when the run is told to stop
@@ -43,7 +43,7 @@ type pipeline struct {
 
 func (r *run) startPipeline(ctx context.Context) *pipeline {
 	p := &pipeline{
-		r: r, todo: make(chan job, max(r.batchSize(), r.set.Concurrency)), intended: make(chan intended),
+		r: r, todo: make(chan job, max(r.aheadSize(), r.set.Concurrency)), intended: make(chan intended),
 		results: make(chan result, settleMax), settled: make(chan struct{}), panicked: make(chan struct{}),
 	}
 	p.ctx, p.stop = context.WithCancelCause(ctx)
