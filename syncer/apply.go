@@ -143,13 +143,15 @@ const batchMax = 256
 func (r *run) batchSize() int { return min(r.aheadSize(), batchMax) }
 
 // aheadSize is how many intents may wait for their calls: likewise, and where the
-// budget is large enough for it more than one batch, so that the calls of one go
-// on while a window is read and the next batch written.
+// budget allows it a little more than one batch, so that the callers have work
+// while a window is read and the next batch written. What an interactive request
+// cannot overtake any more is to stay small.
 func (r *run) aheadSize() int {
+	most := batchMax + 4*r.set.Concurrency
 	if perMinute := r.sb.PerMinute(); perMinute > 0 {
-		return min(max(perMinute/30, r.set.Concurrency), 2*batchMax)
+		return min(max(perMinute/30, r.set.Concurrency), most)
 	}
-	return 2 * batchMax
+	return most
 }
 
 // feedWindow sends a window's calls out in batches. Between batches, interactive
