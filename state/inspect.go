@@ -53,6 +53,7 @@ type inspector struct {
 	seen     []uint64
 	walked   int // pages since the last that was let go
 	within   int // how many buckets deep the walk is; 1 = the file's own
+	later    *[]subtree
 }
 
 // inspect gives an *unsound when the file's structure is damaged. Records
@@ -75,22 +76,32 @@ func inspect(file *os.File) (err error) {
 		return fmt.Errorf("map the file: %w", err)
 	}
 	defer func() { _ = syscall.Munmap(w.data) }()
+	w.seen = make([]uint64, (w.pages+63)/64)
+	w.mark(0)
+	w.mark(1)
+	later := []subtree{}
+	w.later = &later
+	if err := w.guarded(func() error { return w.bucket(root, 0) }); err != nil {
+		return err
+	}
+	if err := w.share(later); err != nil {
+		return err
+	}
+	if freelist != noFreelist {
+		return w.guarded(func() error { return w.freelist(freelist) })
+	}
+	return nil
+}
+
+// guarded makes a page that cannot be read an *unsound.
+func (w *inspector) guarded(walk func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
 			err = unsoundf("a page cannot be read: %v", p)
 		}
 	}()
-	w.seen = make([]uint64, (w.pages+63)/64)
-	w.mark(0)
-	w.mark(1)
-	if err := w.bucket(root, 0); err != nil {
-		return err
-	}
-	if freelist != noFreelist {
-		return w.freelist(freelist)
-	}
-	return nil
+	return walk()
 }
 
 // metas reads both meta pages. bbolt would quietly go on with one of them,
@@ -236,7 +247,9 @@ func (w *inspector) branch(page []byte, id uint64, depth int, low, high []byte) 
 			}
 		}
 		child := binary.LittleEndian.Uint64(page[pageHeader+i*elementSize+8:])
-		if err := w.tree(child, depth+1, k, next); err != nil {
+		if w.later != nil && w.within == 2 {
+			*w.later = append(*w.later, subtree{child, depth + 1, k, next})
+		} else if err := w.tree(child, depth+1, k, next); err != nil {
 			return err
 		}
 		low = afterKey(k)
