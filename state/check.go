@@ -31,7 +31,7 @@ func (s *Store) Check(ctx context.Context) ([]string, error) {
 	k := &checker{file: s.file}
 	for _, part := range []func(*checker) error{
 		(*checker).pages, (*checker).requests, (*checker).indexes, (*checker).queue, (*checker).intents,
-		(*checker).mappings, (*checker).stale, (*checker).accounts, (*checker).histories, (*checker).rest,
+		(*checker).mappings, (*checker).stale, (*checker).claims, (*checker).accounts, (*checker).histories, (*checker).rest,
 	} {
 		err := s.checkPart(ctx, k, part)
 		if errors.Is(err, errEnough) {

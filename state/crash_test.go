@@ -196,6 +196,17 @@ func crashScript() []func(context.Context, *Store) error {
 			_, err := s.TellStale(ctx, packAll(accounts(0, 5)), StaleOrder{Run: "r", Follow: true, Now: at(8)})
 			return err
 		},
+		func(ctx context.Context, s *Store) error {
+			return s.SetClaims(ctx, []latch.Claim{claim(6, 6), claim(7, 7), claim(8, 7)}, at(8))
+		},
+		func(ctx context.Context, s *Store) error { _, _, err := s.DecideClaims(ctx, "r", "", at(8)); return err },
+		func(ctx context.Context, s *Store) error { return s.WantClaims(ctx) },
+		func(ctx context.Context, s *Store) error { return s.ResetClaims(ctx) },
+		func(ctx context.Context, s *Store) error {
+			return s.StageClaims(ctx, []latch.Claim{claim(7, 7), claim(9, 9)})
+		},
+		func(ctx context.Context, s *Store) error { return s.CommitClaims(ctx, "F__c", at(8)) },
+		func(ctx context.Context, s *Store) error { _, _, err := s.DecideClaims(ctx, "r", "", at(8)); return err },
 		func(ctx context.Context, s *Store) error { return s.SetBinding(ctx, Binding{OrgID: "o"}) },
 		func(ctx context.Context, s *Store) error { return s.SetNote(ctx, "a", "b") },
 		func(ctx context.Context, s *Store) error {
@@ -225,7 +236,7 @@ func settledText(ctx context.Context, s *Store) (string, error) {
 	var b strings.Builder
 	err := s.view(ctx, func(x *tx) error {
 		current, other := x.generations()
-		skip := map[string]bool{string(other): true, string(bSurvey): true, string(bReady): true, string(bDue): true, string(bPromoted): true, string(bHeads): true}
+		skip := map[string]bool{string(other): true, string(bSurvey): true, string(bClaimsNew): true, string(bReady): true, string(bDue): true, string(bPromoted): true, string(bHeads): true}
 		var pairs []string
 		rank := 0
 		for _, bucket := range [][]byte{bRequests, bHistory, bPlans} {

@@ -38,6 +38,11 @@ var (
 	bIndex1    = []byte("index-1")    // the other generation
 	bStale     = []byte("stale")      // packed account id, customer → what was told of that mapping
 	bStaleInto = []byte("stale-into") // index: packed id of a survivor, key of stale → nothing
+	bClaims    = []byte("claims")     // packed account id → what its field asks for, and what was made of it
+	bClaimants = []byte("claimants")  // index: customer, packed account id → nothing, of claims
+	bClaimsDue = []byte("claims-due") // customer or 0, packed account id → nothing; claims to be decided
+	bClaimsOff = []byte("claims-off") // request id → nothing; to be cancelled, as their claims are no more
+	bClaimsNew = []byte("claims-new") // packed account id → staged claim
 	bGone      = []byte("gone")       // packed account id → what became of it
 	bGoneAt    = []byte("gone-at")    // index: time, packed account id → nothing
 	bRuns      = []byte("runs")       // run id → run
@@ -53,7 +58,7 @@ var (
 	allBuckets = [][]byte{
 		bMeta, bNotes, bRequests, bCustomers, bOpen, bStates, bFinished, bIdentity, bIdentOf, bReady, bDue, bPromoted,
 		bHeads, bHolds, bIntents, bIntentOf, bQuiet, bMapping, bHolders, bSurvey, bIndex0, bIndex1,
-		bStale, bStaleInto, bGone, bGoneAt, bRuns, bOpenRuns, bPlans, bPlansAt, bRefusals, bHistory, bHistoryC, bHistoryA, bEffects,
+		bStale, bStaleInto, bClaims, bClaimants, bClaimsDue, bClaimsOff, bClaimsNew, bGone, bGoneAt, bRuns, bOpenRuns, bPlans, bPlansAt, bRefusals, bHistory, bHistoryC, bHistoryA, bEffects,
 	}
 )
 
@@ -63,6 +68,9 @@ var (
 	mLastID     = []byte("last-id")
 	mMappings   = []byte("mappings")
 	mStale      = []byte("stale-mappings")
+	mClaims     = []byte("claims")
+	mClaimKnown = []byte("claims-known")
+	mClaimsBad  = []byte("claims-bad")
 	mGeneration = []byte("generation")
 	mIndex      = []byte("index")
 	mSurvey     = []byte("survey")

@@ -32,6 +32,11 @@ func (t *tx) setMapping(c latch.CustomerID, m mappingRecord) error {
 			}
 		}
 	}
+	if was.Account != m.Account {
+		if err := t.mappingMoved(c, was.Account, m.Account); err != nil {
+			return err
+		}
+	}
 	if m.Account == "" {
 		if found {
 			t.count(mMappings, -1)

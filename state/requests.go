@@ -88,6 +88,9 @@ func (t *tx) file(run string, f latch.Filing, now time.Time) (Filed, error) {
 		return Filed{}, err
 	}
 	if open && last.Same(f) {
+		if last, err = t.adopt(run, last, f, now); err != nil {
+			return Filed{}, err
+		}
 		return Filed{Request: last, Known: true}, t.identify(f.Identity, last.ID)
 	}
 	id, err := t.newID(now)

@@ -13,6 +13,7 @@ var migrations = []func(*tx) error{
 	makeBuckets, // schema 1: a new file
 	packIndex,   // schema 2: the account index in pages
 	addStale,    // schema 3: what was told of stale mappings
+	addClaims,   // schema 4: what accounts ask for by a field
 }
 
 // plainIndex are the generations of the account index up to schema 1: packed
@@ -69,6 +70,16 @@ func packIndex(t *tx) error {
 // addStale makes room for what is told of stale mappings; nothing was told so far.
 func addStale(t *tx) error {
 	for _, name := range [][]byte{bStale, bStaleInto} {
+		if _, err := t.CreateBucketIfNotExists(name); err != nil {
+			return fmt.Errorf("make the bucket %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// addClaims makes room for claims; no field was a source so far.
+func addClaims(t *tx) error {
+	for _, name := range [][]byte{bClaims, bClaimants, bClaimsDue, bClaimsOff, bClaimsNew} {
 		if _, err := t.CreateBucketIfNotExists(name); err != nil {
 			return fmt.Errorf("make the bucket %s: %w", name, err)
 		}
