@@ -265,6 +265,30 @@ func testClaimsOfPeople(t *testing.T, open func(t *testing.T) *Store) {
 	decides(t, s, 11, "cleared", "")
 	equal(t, "the person's", must(s.Request(ctx, third.ID))(t).State, latch.Pending)
 
+	// Cleared while a call is under way, and asked for again meanwhile, by a
+	// person or by the field itself: it is not cancelled afterwards.
+	for c, again := range map[latch.CustomerID]func(){
+		10: func() {
+			must(s.File(ctx, "", []latch.Filing{{Customer: 10, Account: acc(10), Source: "command", By: "ann"}}, at(11)))(t)
+			decides(t, s, 11, "a person asks", "")
+		},
+		11: func() {
+			setClaims(t, s, claim(11, 11))
+			equal(t, "changed back", decided(decideAll(t, s, 11)), "1 wait, 11>11 joined")
+		},
+	} {
+		setClaims(t, s, claim(int(c), c))
+		r := decideAll(t, s, 11).Filed[0].Request
+		i := intentFor(r, "", at(11))
+		begin(t, s, i)
+		setClaims(t, s, claim(int(c), 0))
+		decides(t, s, 11, "cleared under way", "1 wait")
+		again()
+		must(s.Settle(ctx, "run", []Settlement{{Intent: i, Fate: FateNotSent, At: at(11), Verdict: Verdict{To: latch.Pending}}}, at(11)))(t)
+		decides(t, s, 11, "the call did not go out", "")
+		equal(t, "it waits for the next run", must(s.Request(ctx, r.ID))(t).State, latch.Pending)
+	}
+
 	// Held ones end too, and their approval with them.
 	setClaims(t, s, claim(4, 4))
 	fourth := decides(t, s, 12, "claimed", "4>4").Filed[0].Request
