@@ -253,7 +253,8 @@ func (s *Sandbox) Manual() string {
   PUT  %[2]scustomers/ID              {"salesforceId":"001…"}: latched by hand; "" takes the link off
   GET  %[2]saccounts/ID
   POST %[2]saccounts                  {"name":"…"} makes one more
-  PUT  %[2]saccounts/ID               {"action":"delete|undelete|purge|merge|edit","into":"001…"}
+  PUT  %[2]saccounts/ID               {"action":"delete|undelete|purge|merge|edit","into":"001…"}; edit takes
+                                      "name" and "staxBillCustomer" (`+RequestField+`)
   PUT  %[2]svisibility                {"hiddenPercent":90} takes accounts out of the integration user's sight
   PUT  %[2]scommits                   {"lateMs":300000}: accounts changed from now on are seen that much after their stamps
   POST %[2]ssessions/expire           end every Salesforce session

@@ -176,11 +176,17 @@ func (s *Sandbox) CreateAccount(name string) string {
 }
 
 // EditAccount changes an account's name and its Stax_Bill_Customer__c (nil =
-// leave as it is, empty = null).
+// leave as it is, empty = null). Where that is a formula field, its change alone
+// leaves no stamp.
 func (s *Sandbox) EditAccount(id string, name, staxBillCustomer *string) error {
+	unstamped := name == nil && s.variants.get(VariantRequestField) == "formula"
+	before, _ := s.Account(id)
 	return s.accounts.change(id, s.stamp(), func(st *accountState) error {
 		if st.deleted || st.purged {
 			return fmt.Errorf("sandbox: account %s is deleted; undelete it before editing", id)
+		}
+		if unstamped {
+			st.modified = before.SystemModstamp.Unix()
 		}
 		if name != nil {
 			st.name = *name

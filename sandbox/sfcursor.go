@@ -65,7 +65,7 @@ func (w walk) account(place, n int) int {
 func planCursor(a *accounts, query *checked, all bool) *cursor {
 	cur := &cursor{
 		query: query, all: all, at: a.changes, n: a.total, hidden: a.hidden, positions: map[int]int{},
-		number: query.object.fields[fieldStaxBill].kind == typeNumber,
+		number: query.object.numberField(),
 	}
 	byID := len(query.order) > 0 && query.order[0].field == fieldID
 	cur.walk = planWalk(a, query.where, byID)

@@ -19,6 +19,7 @@ func (s *Sandbox) describeGlobal(c *call) *answer {
 // describeAccount lists the fields of Account.
 func (s *Sandbox) describeAccount(*call) *answer {
 	var fields []map[string]any
+	formula := s.variants.get(VariantRequestField) == "formula"
 	for i, f := range s.accountObject().fields {
 		kind := typeNames[f.kind]
 		if i == fieldMaster {
@@ -26,7 +27,7 @@ func (s *Sandbox) describeAccount(*call) *answer {
 		}
 		fields = append(fields, map[string]any{
 			"name": f.name, "label": f.name, "type": kind, "nillable": i == fieldMaster || i == fieldStaxBill,
-			"calculated": false, "custom": i == fieldStaxBill, "filterable": true, "sortable": true,
+			"calculated": formula && i == fieldStaxBill, "custom": i == fieldStaxBill, "filterable": true, "sortable": true,
 		})
 	}
 	return jsonAnswer(http.StatusOK, map[string]any{"name": "Account", "label": "Account", "keyPrefix": accountPrefix, "queryable": true, "fields": fields})

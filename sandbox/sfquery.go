@@ -32,10 +32,14 @@ const RequestField = "Stax_Bill_Customer__c"
 
 func (s *Sandbox) accountObject() *object {
 	kind := typeText
-	if s.variants.get(VariantRequestField) == "number" {
+	made := s.variants.get(VariantRequestField)
+	switch made {
+	case "number":
 		kind = typeNumber
+	case "checkbox":
+		kind = typeBoolean
 	}
-	return &object{"Account", []field{
+	o := &object{"Account", []field{
 		{"Id", typeID},
 		{"Name", typeText},
 		{"IsDeleted", typeBoolean},
@@ -45,6 +49,15 @@ func (s *Sandbox) accountObject() *object {
 		{"CreatedDate", typeDatetime},
 		{RequestField, kind},
 	}}
+	if made == "missing" {
+		o.fields = o.fields[:fieldStaxBill]
+	}
+	return o
+}
+
+// numberField reports whether RequestField is there and a number.
+func (o *object) numberField() bool {
+	return len(o.fields) > fieldStaxBill && o.fields[fieldStaxBill].kind == typeNumber
 }
 
 var organizationObject = &object{"Organization", []field{{"Id", typeID}, {"Name", typeText}}}

@@ -86,7 +86,7 @@ func (s *Sandbox) seenRecord(id string, o *object, fields []int, version string)
 	if !ok || st.deleted || st.purged || !a.visible(i) {
 		return nil, false
 	}
-	r := &accountRow{a: a, i: i, st: st, number: o.fields[fieldStaxBill].kind == typeNumber}
+	r := &accountRow{a: a, i: i, st: st, number: o.numberField()}
 	return recordJSON(o, fields, r, version), true
 }
 

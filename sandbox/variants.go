@@ -88,7 +88,7 @@ func Variants() []Variant {
 		{VariantUndeleteStamp, []string{"moves", "stays"}, "whether undelete changes SystemModstamp is not documented"},
 		{VariantPasswordFlow, []string{"blocked", "allowed"}, "OAuth username-password is blocked by default in orgs made since Summer '23"},
 		{VariantSOAPLogin, []string{"allowed", "disabled"}, "help.salesforce.com, 005132110: login() of SOAP is disabled by default in new orgs, absent from API version 65.0 on, and retired with Summer '27"},
-		{VariantRequestField, []string{"text", "number"}, "Stax_Bill_Customer__c may be made as Text (\"1000001\") or Number (1000001.0)"},
+		{VariantRequestField, []string{"text", "number", "formula", "checkbox", "missing"}, "Stax_Bill_Customer__c may be made as Text (\"1000001\") or Number (1000001.0). formula: its changes leave no stamp; checkbox: it can carry no id; missing: there is none, or the user may not see it"},
 		{VariantBulkHeader, []string{"every", "first"}, "samples of Bulk API 2.0 repeat the CSV header on every page of a result; one client in the field says that only the first page has it"},
 		{VariantBulkEmpty, []string{"header", "empty", "204"}, "the body of a result without rows is not shown"},
 		{VariantBulkQuotes, []string{"all", "needed"}, "samples of results show every value in quotes; that those without need have them is not promised"},

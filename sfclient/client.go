@@ -76,6 +76,7 @@ type Client struct {
 
 	session session
 	breaker *breaker.Breaker
+	claimed claimField
 
 	mu    sync.Mutex
 	calls map[string]int

@@ -199,14 +199,20 @@ func crashScript() []func(context.Context, *Store) error {
 		func(ctx context.Context, s *Store) error {
 			return s.SetClaims(ctx, []latch.Claim{claim(6, 6), claim(7, 7), claim(8, 7)}, at(8))
 		},
-		func(ctx context.Context, s *Store) error { _, _, err := s.DecideClaims(ctx, "r", "", at(8)); return err },
+		func(ctx context.Context, s *Store) error {
+			_, _, err := s.DecideClaims(ctx, "r", "", at(8))
+			return err
+		},
 		func(ctx context.Context, s *Store) error { return s.WantClaims(ctx) },
 		func(ctx context.Context, s *Store) error { return s.ResetClaims(ctx) },
 		func(ctx context.Context, s *Store) error {
 			return s.StageClaims(ctx, []latch.Claim{claim(7, 7), claim(9, 9)})
 		},
 		func(ctx context.Context, s *Store) error { return s.CommitClaims(ctx, "F__c", at(8)) },
-		func(ctx context.Context, s *Store) error { _, _, err := s.DecideClaims(ctx, "r", "", at(8)); return err },
+		func(ctx context.Context, s *Store) error {
+			_, _, err := s.DecideClaims(ctx, "r", "", at(8))
+			return err
+		},
 		func(ctx context.Context, s *Store) error { return s.SetBinding(ctx, Binding{OrgID: "o"}) },
 		func(ctx context.Context, s *Store) error { return s.SetNote(ctx, "a", "b") },
 		func(ctx context.Context, s *Store) error {
