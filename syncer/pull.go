@@ -57,10 +57,16 @@ func (r *run) pull(ctx context.Context) error {
 	if !full && r.young(info.LastComplete) {
 		return nil
 	}
-	if full {
+	err = r.checkClaims(ctx)
+	switch {
+	case err != nil:
+	case full:
 		err = r.pullAll(ctx, info)
-	} else {
+	default:
 		err = r.pullChanges(ctx, info)
+	}
+	if err == nil {
+		err = r.pullClaims(ctx)
 	}
 	var sferr *sfclient.Error
 	if errors.As(err, &sferr) && sferr.Limited() && !info.LastComplete.IsZero() && !bound.FullPullDue {

@@ -32,6 +32,9 @@ func (r *run) pullChanges(ctx context.Context, info state.IndexInfo) error {
 	if err := r.willChange(ctx, changes); err != nil {
 		return err
 	}
+	if err := r.changedClaims(ctx, changes); err != nil {
+		return err
+	}
 	res, err := r.store.ApplyChanges(ctx, changes, pulled.Watermark, r.s.now())
 	if err != nil {
 		return fmt.Errorf("taking over %d changed accounts: %w", len(changes), err)
@@ -47,7 +50,7 @@ func (r *run) pullChanges(ctx context.Context, info state.IndexInfo) error {
 func (r *run) changesSince(ctx context.Context, since time.Time) (changes []latch.AccountChange, pulled sfclient.Pulled, err error) {
 	for try := 1; ; try++ {
 		changes = changes[:0]
-		pulled, err = r.sf.PullChanges(ctx, since, func(page []latch.AccountChange) error {
+		pulled, err = r.sf.PullChangesWith(ctx, since, r.carried.field, func(page []latch.AccountChange) error {
 			if len(changes)+len(page) > maxChanges {
 				return errTooManyChanges
 			}

@@ -10,6 +10,11 @@ import (
 )
 
 func (r *run) pullFull(ctx context.Context, info state.IndexInfo) error {
+	if r.carried.field != "" {
+		if err := r.wantClaims(ctx); err != nil {
+			return err
+		}
+	}
 	var gone []latch.AccountChange
 	if !info.LastFull.IsZero() {
 		// Traces of deletions and merges first: what has a trace is not lost.

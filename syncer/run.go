@@ -73,6 +73,7 @@ type run struct {
 	handled      map[string]bool                      // requests that were put to wait in this run
 	holds        map[string]int                       // how often each request was held in this run
 	claims       map[latch.AccountID]latch.CustomerID // accounts that calls under way latch to
+	carried      claims                               // what accounts ask for by their field
 	limitedCalls map[string]int                       // calls of a request that met a rate limit
 	holdWhy      []latch.Trip
 	done         int

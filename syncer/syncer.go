@@ -47,7 +47,10 @@ type Settings struct {
 	QuietTime   time.Duration // how long a call without an answer may still take effect
 	Concurrency int           // latch calls under way at once; 0 = 16
 	DropFolder  string        // "" = none
-	BulkFrom    int           // accounts from which on a full pull is a job of the Bulk API; 0 = never
+	// RequestField is a field of Account that carries a customer's id and so
+	// asks for a latch; "" = none.
+	RequestField string
+	BulkFrom     int // accounts from which on a full pull is a job of the Bulk API; 0 = never
 	// Sync starts a run, Full makes it one in full. With OneShot no run
 	// starts by itself, and they only say what is due.
 	Sync, Full cron.Schedule

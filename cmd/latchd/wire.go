@@ -65,7 +65,7 @@ func settingsOf(c *config.Config) syncer.Settings {
 			MaxLostAccountsPercent: c.Guard.MaxLostAccountsPercent, MaxLostMappingsPercent: c.Guard.MaxLostMappingsPercent,
 		},
 		MaxAttempts: c.Requests.MaxAttempts, QuietTime: c.StaxBill.QuietTime, Concurrency: c.StaxBill.Concurrency,
-		DropFolder: c.Requests.DropFolder, BulkFrom: max(1, c.Salesforce.BulkFrom),
+		DropFolder: c.Requests.DropFolder, RequestField: c.Salesforce.RequestField, BulkFrom: max(1, c.Salesforce.BulkFrom),
 		Sync: c.Schedule.SyncSchedule(), Full: c.Schedule.FullSchedule(),
 	}
 }
@@ -141,9 +141,7 @@ func warnings(c *config.Config) []string {
 	for _, s := range []struct {
 		name string
 		set  bool
-	}{
-		{"salesforce.request_field", c.Salesforce.RequestField != ""},
-	} {
+	}{} {
 		if s.set {
 			out = append(out, s.name+": is set and has no effect in this version of latchd")
 		}
