@@ -29,7 +29,7 @@ var fields = []field{
 	{"salesforce.auth.audience", func(c *Config) any { return &c.Salesforce.Auth.Audience }, "https://login.salesforce.com", rule{is: isURL}, "The audience of the assertion for jwt_bearer: https://login.salesforce.com, https://test.salesforce.com for sandboxes, or a site's address."},
 	{"salesforce.auth.password", func(c *Config) any { return &c.Salesforce.Auth.Password }, "", rule{}, "A secret: the user's password, for the flow password."},
 	{"salesforce.auth.security_token", func(c *Config) any { return &c.Salesforce.Auth.SecurityToken }, "", rule{}, "A secret: the user's security token, for the flow password. Empty where the network is a trusted one."},
-	{"salesforce.request_field", func(c *Config) any { return &c.Salesforce.RequestField }, "", rule{is: isFieldName}, "An Account field that carries a customer id and so asks for a latch. Empty: not a source."},
+	{"salesforce.request_field", func(c *Config) any { return &c.Salesforce.RequestField }, "", rule{is: isFieldName}, "An Account field (Text or Number, no formula) that carries a customer id and so asks, without force, that this customer be latched to that account. Empty: not a source."},
 	{"salesforce.bulk_from", func(c *Config) any { return &c.Salesforce.BulkFrom }, "100000", between(0, 1_000_000_000), "From this many accounts on a full pull is a query job of Bulk API 2.0; below, and where Salesforce refuses the job, it goes by REST at a call for 2,000. 0: always."},
 	{"salesforce.max_api_usage_percent", func(c *Config) any { return &c.Salesforce.MaxAPIUsagePercent }, "80", between(1, 100), "latchd stops asking Salesforce when the org has used this share of its daily calls."},
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"latchd/latch"
 	"latchd/state"
@@ -184,7 +185,11 @@ func (t *claimsTeller) end() {
 	if t.lines == 0 {
 		return
 	}
-	t.log.Info("what accounts ask for by their field was decided", zap.String("event", latch.EventClaimsDecided),
+	level := zapcore.InfoLevel
+	if t.lines > maxClaimLines {
+		level = zapcore.WarnLevel // what has no line of its own is told here
+	}
+	t.log.Log(level, "what accounts ask for by their field was decided", zap.String("event", latch.EventClaimsDecided),
 		zap.Int("asked", c.Asked), zap.Int("refused", c.Refused), zap.Int("cancelled", c.Cancelled),
 		zap.Int("unreadable", t.bad), zap.Int("waiting", t.waiting))
 }

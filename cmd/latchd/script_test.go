@@ -141,6 +141,15 @@ func scripts(dir string, daemon bool) testscript.Params {
 					ts.Fatalf("account %s?", args[0])
 				}
 			},
+			// carry ACCOUNT CUSTOMER: its field carries this; - for nothing.
+			"carry": func(ts *testscript.TestScript, _ bool, args []string) {
+				value := strings.TrimPrefix(args[1], "-")
+				ts.Check(box(ts).EditAccount(args[0], nil, &value))
+			},
+			// variant NAME VALUE: another answer to what is not documented.
+			"variant": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(box(ts).SetVariant(args[0], args[1]))
+			},
 			// hand CUSTOMER ACCOUNT: somebody latches it by hand; - for none.
 			"hand": func(ts *testscript.TestScript, _ bool, args []string) {
 				id, err := strconv.ParseInt(args[0], 10, 64)
