@@ -321,6 +321,12 @@ func testClaimsAll(t *testing.T, open func(t *testing.T) *Store) {
 	equal(t, "info", must(s.ClaimInfo(ctx))(t), ClaimInfo{Field: "F__c", Known: 3, Bad: 1})
 	replace("F__c", claim(2, 2), badClaim(3, "x"), claim(4, 44), claim(5, 5))
 	decides(t, s, 3, "some changed", "1>1 cancelled, 44>4, 4>4 cancelled, 5>5")
+	// What is known only in part is not decided.
+	ok(t, s.WantClaims(ctx))
+	setClaims(t, s, claim(6, 6), claim(5, 0))
+	equal(t, "in part", decided(decideAll(t, s, 3)), "")
+	replace("F__c", claim(2, 2), badClaim(3, "x"), claim(4, 44), claim(5, 5))
+	decides(t, s, 3, "whole again", "5>5, 5>5 cancelled")
 	// Many, so that it takes several transactions, the last of them full.
 	many := make([]latch.Claim, 2*claimsChunk)
 	for i := range many {
