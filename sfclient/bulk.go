@@ -29,7 +29,7 @@ func (c *Client) BulkPull(ctx context.Context, from latch.PullJob, do BulkSteps)
 	job := from
 	if job.ID == "" {
 		var err error
-		if job, err = c.createJob(ctx); err != nil {
+		if job, err = c.createJob(ctx, everyID); err != nil {
 			return Pulled{}, err
 		}
 		if err := do.Created(job); err != nil {

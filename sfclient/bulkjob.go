@@ -70,16 +70,19 @@ func readJob(op, id string, body []byte) (jobInfo, *Error) {
 	return info, nil
 }
 
-// createJob has Salesforce begin to list all accounts. ORDER BY would switch its
+// everyID is the query of a full pull.
+const everyID = "SELECT Id FROM Account"
+
+// createJob has Salesforce begin with a query. ORDER BY would switch its
 // PK chunking off. A call whose answer is lost may leave a job that nobody uses;
 // Salesforce drops it after seven days.
-func (c *Client) createJob(ctx context.Context) (latch.PullJob, error) {
+func (c *Client) createJob(ctx context.Context, soql string) (latch.PullJob, error) {
 	org, err := c.Org(ctx)
 	if err != nil {
 		return latch.PullJob{}, err
 	}
 	job := latch.PullJob{APIVersion: c.o.APIVersion, Org: org}
-	order, _ := json.Marshal(map[string]string{"operation": "query", "query": "SELECT Id FROM Account"}) // maps of strings always can be
+	order, _ := json.Marshal(map[string]string{"operation": "query", "query": soql}) // maps of strings always can be
 	if err := c.retry(ctx, makingJob, func() *Error {
 		body, header, err := c.jobCall(ctx, makingJob, http.MethodPost, bulkPath(job), order)
 		if err != nil {

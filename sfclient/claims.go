@@ -34,6 +34,7 @@ type claimField struct {
 	mu    sync.Mutex
 	asked string // as it was asked for
 	name  string // as Salesforce spells it; "" = not looked at
+	typ   string
 }
 
 // claimTypes are the types of field that can carry a customer's id
@@ -72,7 +73,7 @@ func (c *Client) ClaimField(ctx context.Context, name string) (string, error) {
 	if err := f.fit(); err != nil {
 		return "", err
 	}
-	c.claimed.asked, c.claimed.name = name, f.Name
+	c.claimed.asked, c.claimed.name, c.claimed.typ = name, f.Name, f.Type
 	return f.Name, nil
 }
 
@@ -107,15 +108,22 @@ func (c *Client) fieldGone(field string, err error) error {
 	return err
 }
 
+const pullingClaims = "pulling the accounts that carry a customer id"
+
+func claimsQuery(field string) string {
+	return "SELECT Id, " + field + " FROM Account WHERE " + field + " != null"
+}
+
 // PullClaims hands over what the field of all accounts carries where it is not
 // empty, page by page, 2,000 at most. field is the name that ClaimField gave. A
 // short or failed read is an error and never means that an account claims nothing.
-func (c *Client) PullClaims(ctx context.Context, field string, yield func([]latch.Claim) error) (Pulled, error) {
-	const op = "pulling the accounts that carry a customer id"
-	pulled, err := c.pages(ctx, op, "query", "SELECT Id, "+field+" FROM Account WHERE "+field+" != null", func(rows []simpleforce.SObject) error {
+// Where there are as many as below or more, 0 = however many, it gives
+// ErrManyAccounts instead, after one call and before it has handed over any.
+func (c *Client) PullClaims(ctx context.Context, field string, below int, yield func([]latch.Claim) error) (Pulled, error) {
+	pulled, err := c.pagesBelow(ctx, below, pullingClaims, "query", claimsQuery(field), func(rows []simpleforce.SObject) error {
 		claims := make([]latch.Claim, 0, len(rows))
 		for _, row := range rows {
-			one, err := claimOf(op, row, field)
+			one, err := claimOf(pullingClaims, row, field)
 			if err != nil {
 				return err
 			}

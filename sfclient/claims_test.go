@@ -26,7 +26,7 @@ func pullClaims(t *testing.T, box *sandbox.Sandbox, c *sfclient.Client) map[int]
 		index[p] = i
 	}
 	got := map[int]latch.Claim{}
-	_, err := c.PullClaims(t.Context(), spelt, func(page []latch.Claim) error {
+	_, err := c.PullClaims(t.Context(), spelt, 0, func(page []latch.Claim) error {
 		for _, one := range page {
 			got[index[one.Account]] = one
 		}
@@ -138,7 +138,7 @@ func TestClaimFieldGone(t *testing.T) {
 	if err := box.SetVariant(sandbox.VariantRequestField, "missing"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := c.PullClaims(t.Context(), spelt, func([]latch.Claim) error { return nil })
+	_, err := c.PullClaims(t.Context(), spelt, 0, func([]latch.Claim) error { return nil })
 	var own *sfclient.Error
 	if !errors.As(err, &own) || own.Code != "INVALID_FIELD" || strings.Contains(err.Error(), "SELECT") {
 		t.Fatalf("%v", err)

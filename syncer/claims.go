@@ -2,12 +2,14 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"latchd/latch"
+	"latchd/sfclient"
 	"latchd/state"
 )
 
@@ -82,26 +84,11 @@ func (r *run) pullClaims(ctx context.Context) error {
 	}
 	rows := 0
 	if r.carried.field != "" {
-		var page []latch.Claim
-		stage := func() error {
-			err := r.store.StageClaims(ctx, page)
-			page = page[:0]
-			return err
-		}
-		_, err := r.sf.PullClaims(ctx, r.carried.field, func(some []latch.Claim) error {
-			rows += len(some)
-			r.progress("pull", rows, 0)
-			if page = append(page, some...); len(page) < claimsStaged {
-				return nil
-			}
-			return stage()
-		})
-		if err == nil {
-			err = stage()
-		}
+		pulled, err := r.stageClaims(ctx)
 		if err != nil {
 			return fmt.Errorf("pulling what accounts ask for by their field: %w", err)
 		}
+		rows = pulled.Rows
 	}
 	r.step("claims:before-commit")
 	if err := r.store.CommitClaims(ctx, r.carried.field, r.s.now()); err != nil {
@@ -110,6 +97,63 @@ func (r *run) pullClaims(ctx context.Context) error {
 	r.carried.all = false
 	r.log.Info("the field that carries a customer id was read on all accounts", zap.String("event", latch.EventClaimsPulled), zap.Int("accounts", rows))
 	return nil
+}
+
+// stageClaims stages all claims, many of them by a job of the Bulk API, and page by
+// page where that does not give them.
+func (r *run) stageClaims(ctx context.Context) (sfclient.Pulled, error) {
+	st := &claimStage{run: r}
+	pulled, err := r.sf.PullClaims(ctx, r.carried.field, r.set.BulkFrom, st.take(ctx))
+	if !errors.Is(err, sfclient.ErrManyAccounts) {
+		return pulled, st.end(ctx, err)
+	}
+	pulled, err = r.sf.PullClaimsBulk(ctx, r.carried.field, func() error {
+		r.progress("pull", st.rows, 0)
+		return nil
+	}, st.take(ctx))
+	if err == nil || !bulkFailed(err) {
+		return pulled, st.end(ctx, err)
+	}
+	r.log.Warn("the Bulk API does not give the field that carries a customer id, so it is pulled page by page, at a call for 2,000",
+		zap.String("event", latch.EventBulkRefused), zap.Error(err), zap.String("hint", Hint(err)))
+	if err := r.store.ResetClaims(ctx); err != nil {
+		return pulled, err
+	}
+	st = &claimStage{run: r}
+	pulled, err = r.sf.PullClaims(ctx, r.carried.field, 0, st.take(ctx))
+	return pulled, st.end(ctx, err)
+}
+
+// claimStage gathers claims on their way to the staging area.
+type claimStage struct {
+	*run
+	rows int
+	page []latch.Claim
+}
+
+func (s *claimStage) take(ctx context.Context) func([]latch.Claim) error {
+	return func(some []latch.Claim) error {
+		s.rows += len(some)
+		s.progress("pull", s.rows, 0)
+		if s.page = append(s.page, some...); len(s.page) < claimsStaged {
+			return nil
+		}
+		return s.write(ctx)
+	}
+}
+
+func (s *claimStage) write(ctx context.Context) error {
+	err := s.store.StageClaims(ctx, s.page)
+	s.page = s.page[:0]
+	return err
+}
+
+// end writes the rest of a pull that ended well.
+func (s *claimStage) end(ctx context.Context, err error) error {
+	if err != nil {
+		return err
+	}
+	return s.write(ctx)
 }
 
 // decideClaims makes requests of what accounts ask for by their field, once each,

@@ -314,3 +314,34 @@ func TestFieldCut(t *testing.T) {
 		w.claims("read anew", "1>201 latched, 2>202 latched, 3>203 latched")
 	})
 }
+
+// TestFieldBulk reads many claims by a job of the Bulk API, and page by page where
+// that gives none.
+func TestFieldBulk(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		inWorld(t, options{accounts: 300, customers: 100, set: syncer.Settings{
+			RequestField: sandbox.RequestField, BulkFrom: 20, Full: schedule(t, "0 3 * * 0"), Concurrency: 4,
+		}}, func(w *world) {
+			var want []string
+			for i := 1; i < 100; i += 4 {
+				w.carry(200+i, i)
+				want = append(want, fmt.Sprintf("%d>%d latched", i, 200+i))
+			}
+			if fails {
+				w.hook = func(step string) {
+					if step == "pull:before-commit" {
+						w.fault(sandbox.FaultMatch{Call: "bulkResults"}, sandbox.FaultAction{Status: 404})
+					}
+				}
+			}
+			w.done()
+			w.claims(fmt.Sprintf("fails %t", fails), strings.Join(want, ", "))
+			if n := w.calls("bulkCreate"); n != 2 { // of the accounts, and of the field
+				t.Errorf("%d jobs were made", n)
+			}
+			if refused := w.logs.FilterField(zapString("event", latch.EventBulkRefused)).Len() > 0; refused != fails {
+				t.Errorf("refused: %t", refused)
+			}
+		})
+	}
+}
