@@ -42,7 +42,7 @@ type Filing struct {
 	Account     AccountID
 	Force       bool
 	OnlyFrom    AccountID
-	Source      string // "command", "import:FILE:LINE", "drop:FILE:LINE", SourceMerge, …
+	Source      string // "command", "import:FILE:LINE", "drop:FILE:LINE", SourceMerge, SourceField, …
 	By          string
 	RetryOf     string
 	Interactive bool

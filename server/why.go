@@ -85,11 +85,16 @@ func (s *Server) whyCustomer(ctx context.Context, id latch.CustomerID) (any, err
 		st.Mapping = &m
 		st.Now = fmt.Sprintf("Customer %d is latched to account %s%s since %s: %s (%s).", id, m.Account, stateText(m.AccountState, m.MergedInto), clock(m.Since), originText(m), asOf)
 	}
+	field, err := s.customerField(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	st.Now += field
 	if err := s.events(ctx, &st, state.HistoryFilter{Customer: id}, state.RequestFilter{Customer: id}); err != nil {
 		return nil, err
 	}
 	st.Undo = undoOf(st)
-	if !found && len(st.Events) == 0 && len(st.Open) == 0 {
+	if !found && field == "" && len(st.Events) == 0 && len(st.Open) == 0 {
 		return nil, fmt.Errorf("nothing is known here of customer %d: %w", id, state.ErrNotFound)
 	}
 	return st, nil
@@ -125,6 +130,11 @@ func (s *Server) whyAccount(ctx context.Context, id latch.AccountID) (any, error
 		who = fmt.Sprintf("%d customers are latched to it.", n)
 	}
 	st.Now = fmt.Sprintf("Account %s, %s. %s", id, what, who)
+	field, err := s.accountField(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	st.Now += field
 	if err := s.events(ctx, &st, state.HistoryFilter{Account: id}, state.RequestFilter{Account: id}); err != nil {
 		return nil, err
 	}
