@@ -40,6 +40,9 @@ type Options struct {
 	Logger    *zap.Logger
 	UserAgent string
 	Transport http.RoundTripper // nil = one with sane time-outs; for tests
+	// Observe is nil, or is told of each call to a receiver, named by its
+	// setting: notify.heartbeat_url or notify.webhook_url. It must not block.
+	Observe func(setting string, told bool)
 }
 
 // Notifier calls the receivers.
@@ -50,6 +53,7 @@ type Notifier struct {
 	agent  string
 	http   *http.Client
 	signal chan struct{} // holds one
+	seen   func(setting string, told bool)
 
 	mu     sync.Mutex
 	to     Addresses
@@ -61,7 +65,10 @@ type Notifier struct {
 func New(o Options) *Notifier {
 	n := &Notifier{
 		store: o.Store, host: o.Host, log: o.Logger, agent: o.UserAgent, to: o.Addresses,
-		signal: make(chan struct{}, 1), failed: map[string]bool{},
+		signal: make(chan struct{}, 1), failed: map[string]bool{}, seen: o.Observe,
+	}
+	if n.seen == nil {
+		n.seen = func(string, bool) {}
 	}
 	if n.log == nil {
 		n.log = zap.NewNop()
@@ -170,6 +177,7 @@ func (n *Notifier) outcome(ctx context.Context, what string, err error) bool {
 	if err != nil && ctx.Err() != nil {
 		return false // we were told to stop: nobody's fault
 	}
+	n.seen(what, err == nil)
 	n.mu.Lock()
 	before := n.failed[what]
 	n.failed[what] = err != nil

@@ -63,8 +63,7 @@ func (c *Client) requestToken(ctx context.Context) (token, *Error) {
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
 	c.userAgent(req)
-	c.countCall("token")
-	res, err := c.http.Do(req)
+	res, err := c.counted("token", req, c.http.Do)
 	if err != nil {
 		return token{}, networkError(ctx, signingIn, err)
 	}

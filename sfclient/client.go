@@ -45,6 +45,12 @@ type Options struct {
 	Logger          *zap.Logger // nil = none
 	UserAgent       string
 	CallTimeout     time.Duration // of one call; 0 = 60 s
+	// Observe is nil, or is told of each call: its kind as Calls names it, the
+	// status of the answer, 0 where there was none, and the time until its head
+	// came. Retried is nil, or is told when a reading is tried again. Neither may
+	// block.
+	Observe func(kind string, status int, took time.Duration)
+	Retried func()
 }
 
 // Auth is how to sign in.
@@ -97,6 +103,12 @@ func New(o Options) (*Client, error) {
 	}
 	o.LoginURL = strings.TrimRight(o.LoginURL, "/")
 	o.CallTimeout = cmp.Or(o.CallTimeout, 60*time.Second)
+	if o.Observe == nil {
+		o.Observe = func(string, int, time.Duration) {}
+	}
+	if o.Retried == nil {
+		o.Retried = func() {}
+	}
 	o.MaxUsagePercent = cmp.Or(o.MaxUsagePercent, 100)
 	o.APIVersion = strings.TrimPrefix(o.APIVersion, "v")
 	switch {
@@ -176,8 +188,16 @@ func (c *Client) Calls() map[string]int {
 	return maps.Clone(c.calls)
 }
 
-func (c *Client) countCall(kind string) {
+// counted makes one HTTP call, by send, and counts and observes it.
+func (c *Client) counted(kind string, req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
 	c.mu.Lock()
 	c.calls[kind]++
 	c.mu.Unlock()
+	began, status := time.Now(), 0
+	res, err := send(req)
+	if err == nil {
+		status = res.StatusCode
+	}
+	c.o.Observe(kind, status, time.Since(began))
+	return res, err
 }

@@ -22,6 +22,13 @@ func (c *Client) Usage() Usage {
 	return c.usage
 }
 
+// Reserved is how many of the org's calls of 24 hours the client leaves to
+// others; 0 until it is told how many there are.
+func (c *Client) Reserved() int {
+	u := c.Usage()
+	return u.Max - (u.Max*c.o.MaxUsagePercent+99)/100
+}
+
 // maxCounted is more calls than any org has: a larger number is no count, and
 // would run over when shares of it are taken.
 const maxCounted = 1_000_000_000_000

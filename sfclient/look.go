@@ -40,8 +40,7 @@ func (c *Client) lookOnce(ctx context.Context, op string) (Look, *Error) {
 	}
 	req.Header.Set("Accept", "application/json")
 	c.userAgent(req)
-	c.countCall("versions")
-	res, err := c.http.Do(req)
+	res, err := c.counted("versions", req, c.http.Do)
 	if err != nil {
 		return Look{}, networkError(ctx, op, err)
 	}

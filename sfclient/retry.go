@@ -68,6 +68,7 @@ func (c *Client) tries(ctx context.Context, op string, once func() *Error, probe
 		if err.RetryAfter > 0 {
 			wait = min(err.RetryAfter, waitMax)
 		}
+		c.o.Retried()
 		c.log.Info("a call to Salesforce is tried again",
 			zap.String("event", latch.EventRetry), zap.String("call", op), zap.Int("try", try), zap.Error(err), zap.Duration("in", wait))
 		timer := time.NewTimer(wait)

@@ -86,8 +86,7 @@ func (t *soapTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 func (t *soapTransport) roundTrip(req *http.Request) (*http.Response, *Error) {
 	out := req.Clone(t.ctx)
 	t.c.userAgent(out)
-	t.c.countCall("token")
-	res, err := t.c.http.Transport.RoundTrip(out)
+	res, err := t.c.counted("token", out, t.c.http.Transport.RoundTrip)
 	if err != nil {
 		return nil, networkError(t.ctx, signingIn, err)
 	}

@@ -104,8 +104,7 @@ func (t *callTransport) once(req *http.Request, tok token) (*http.Response, *Err
 		out.Header.Set("Content-Type", "application/json; charset=utf-8")
 	}
 	t.c.userAgent(out)
-	t.c.countCall(t.kind)
-	res, err := t.c.http.Transport.RoundTrip(out)
+	res, err := t.c.counted(t.kind, out, t.c.http.Transport.RoundTrip)
 	if err != nil {
 		return nil, networkError(t.ctx, t.op, err)
 	}

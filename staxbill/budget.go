@@ -257,7 +257,7 @@ func (b *budget) snapshot() Budget {
 	b.day.roll(now, b.next+1)
 	return Budget{
 		LimitMinute: b.minute.limit, RemainingMinute: max(b.minute.room(), 0),
-		LimitDay: b.day.limit, RemainingDay: max(b.day.room(), 0),
+		LimitDay: b.day.limit, RemainingDay: max(b.day.room(), 0), ReservedDay: b.reserve(),
 		ResetMinute: b.minute.reset, Concurrency: b.limit, Known: b.minute.limit > 0,
 	}
 }

@@ -51,6 +51,12 @@ type Options struct {
 	CallTimeout time.Duration
 	Logger      *zap.Logger // nil = none
 	UserAgent   string      // "" = latchd
+	// Observe is nil, or is told of each call: its kind as Calls names it, the
+	// status of the answer, 0 where there was none, and the time until its head
+	// came, what it waited for the budget not included. Retried is nil, or is
+	// told when a read is tried again. Neither may block.
+	Observe func(kind string, status int, took time.Duration)
+	Retried func()
 }
 
 // Client talks to one Stax Bill account. Its methods may be called from any
@@ -66,6 +72,9 @@ type Client struct {
 	// success says nothing of it.
 	reads, latches *breaker.Breaker
 	noSets         atomic.Bool // sets of ids are not honoured
+
+	observe func(kind string, status int, took time.Duration)
+	retried func()
 
 	mu    sync.Mutex
 	calls map[string]int
@@ -90,6 +99,7 @@ type Surveyed struct {
 type Budget struct {
 	LimitMinute, RemainingMinute int
 	LimitDay, RemainingDay       int
+	ReservedDay                  int       // of them, left to others
 	ResetMinute                  time.Time // by the local clock
 	Concurrency                  int       // calls that may be under way at once now
 	Known                        bool      // false until headers were seen
@@ -113,7 +123,13 @@ func New(o Options) (*Client, error) {
 	c := &Client{
 		base: base, key: o.APIKey, userAgent: cmp.Or(o.UserAgent, "latchd"),
 		timeout: cmp.Or(o.CallTimeout, 30*time.Second), transport: o.Transport,
-		log: o.Logger, calls: map[string]int{},
+		log: o.Logger, calls: map[string]int{}, observe: o.Observe, retried: o.Retried,
+	}
+	if c.observe == nil {
+		c.observe = func(string, int, time.Duration) {}
+	}
+	if c.retried == nil {
+		c.retried = func() {}
 	}
 	concurrency := cmp.Or(o.Concurrency, 16)
 	if c.transport == nil {

@@ -58,6 +58,7 @@ func (c *Client) tries(ctx context.Context, k call, once bool) (*answer, *Error)
 			if tries++; once || tries > maxTries {
 				return a, failed
 			}
+			c.retried()
 			c.log.Info("a read of Stax Bill failed and is tried again",
 				zap.String("event", latch.EventRetry), zap.String("call", k.op), zap.Int("try", tries), zap.Error(failed))
 			if !pause(ctx, c.backoff(tries, a)) {

@@ -81,8 +81,10 @@ func (c *Client) send(ctx context.Context, k call) (*answer, *Error) {
 		return nil, failed
 	}
 	c.count(k.op)
+	began := time.Now()
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
+		c.observe(k.op, 0, time.Since(began))
 		reached := f.giveUp(err)
 		slow := ctx.Err() == nil && timedOut(callCtx, err)
 		c.budget.leave(t, ending{reached: reached, slow: slow})
@@ -93,6 +95,7 @@ func (c *Client) send(ctx context.Context, k call) (*answer, *Error) {
 		}
 		return nil, failed
 	}
+	c.observe(k.op, resp.StatusCode, time.Since(began))
 	a := &answer{status: resp.StatusCode, header: resp.Header, asked: t.at}
 	if a.status >= 400 { // the body only explains
 		k.maxBody = min(k.maxBody, maxBody)

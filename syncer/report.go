@@ -198,6 +198,9 @@ func (r *run) countDone(reqs []latch.Request) {
 	for _, req := range reqs {
 		if req.State == latch.Done {
 			r.rec.Outcomes[req.Outcome]++
+			if !r.order.dry() {
+				r.s.ended(req.Outcome)
+			}
 		}
 	}
 }

@@ -139,6 +139,9 @@ const maxDriftLines = 100
 // the first ones in lines of their own, of the rest by their number at the end
 // of the run. Entries may be the first of so many alone.
 func (r *run) logDrift(entries []latch.Entry, all int) {
+	if !r.order.dry() {
+		r.s.drifted(all)
+	}
 	for _, e := range entries {
 		if r.drifted == maxDriftLines {
 			break

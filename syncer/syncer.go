@@ -37,6 +37,11 @@ type Options struct {
 	// Finished is nil, or is given the record of each run but dry ones, at its
 	// end. It must not block.
 	Finished func(latch.Run)
+	// Ended is nil, or is given the outcome of each request that a run ends;
+	// Drifted is nil, or is given how many customers were found latched
+	// otherwise than known. Dry runs tell neither. They must not block.
+	Ended   func(latch.Outcome)
+	Drifted func(n int)
 }
 
 // Settings are what may change between two runs without a restart.
@@ -65,6 +70,9 @@ type Syncer struct {
 	log   *zap.Logger
 	hook  func(step string)
 	done  func(latch.Run)
+
+	ended   func(latch.Outcome)
+	drifted func(n int)
 
 	auditing sync.Mutex // one audit at a time
 
@@ -96,7 +104,7 @@ type runStatus struct {
 func New(o Options) *Syncer {
 	s := &Syncer{
 		store: o.Store, sf: o.Salesforce, sb: o.StaxBill,
-		log: o.Logger, hook: o.Hook, done: o.Finished, set: o.Settings,
+		log: o.Logger, hook: o.Hook, done: o.Finished, ended: o.Ended, drifted: o.Drifted, set: o.Settings,
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()
@@ -106,6 +114,12 @@ func New(o Options) *Syncer {
 	}
 	if s.done == nil {
 		s.done = func(latch.Run) {}
+	}
+	if s.ended == nil {
+		s.ended = func(latch.Outcome) {}
+	}
+	if s.drifted == nil {
+		s.drifted = func(int) {}
 	}
 	s.orders.init()
 	s.filing.init()
