@@ -25,6 +25,7 @@ type Config struct {
 	State      State
 	Server     Server
 	Notify     Notify
+	Health     Health
 	Log        Log
 
 	warnings Problems
@@ -137,6 +138,15 @@ type TLS struct{ CertFile, KeyFile string }
 // Notify is who is told. Whoever knows such an address can call it, so that both
 // are secrets.
 type Notify struct{ HeartbeatURL, WebhookURL Secret }
+
+// Health is what latchd calls healthy: how old the last complete run may be (0 =
+// three times of schedule.sync), how old the oldest pending request, and how many
+// runs in a row may have failed.
+type Health struct {
+	MaxRunAge     time.Duration
+	MaxPendingAge time.Duration
+	MaxFailures   int
+}
 
 // Log is how latchd logs.
 type Log struct{ Level, Format string }

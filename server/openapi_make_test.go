@@ -181,6 +181,15 @@ func (m *maker) operation(pattern string, op operation, fails object) object {
 	for status, about := range op.status {
 		answers[fmt.Sprint(status)] = said(about)
 	}
+	if op.open {
+		o["security"] = []object{}
+		for _, status := range []string{"401", "429"} {
+			delete(answers, status)
+		}
+		for status, about := range op.status {
+			answers[fmt.Sprint(status)] = object{"description": about, "content": object{op.kind: object{}}}
+		}
+	}
 	if accepted, ok := answers["202"].(object); ok {
 		accepted["content"] = object{"application/json": object{"schema": m.schema(reflect.TypeFor[latch.Request]())}}
 	}

@@ -14,6 +14,7 @@ type operation struct {
 	answer any
 	kind   string // of the answer; "" = application/json
 	status map[int]string
+	open   bool // it needs no key, and refuses in plain text
 }
 
 type param struct{ name, in, about string }
@@ -65,6 +66,9 @@ var operations = map[string]operation{
 	"PUT /api/v1/log-level":           {about: "Changes it until the daemon is restarted or reads its configuration again.", body: LogLevel{}, answer: LogLevel{}},
 	"GET /api/v1/backup":              {about: "A copy of the state as it is now.", answer: file{}, kind: "application/octet-stream"},
 	"POST /v1/Salesforce/Latch":       latchOperation,
+	"GET /-/healthy":                  {about: "Whether there is progress: the last complete run, the oldest pending request, failures in a row, the loop.", open: true, answer: file{}, kind: "text/plain", status: map[int]string{503: "what is missing, one line each"}},
+	"GET /-/ready":                    {about: "Whether what an earlier process left under way is resolved.", open: true, answer: file{}, kind: "text/plain", status: map[int]string{503: "not yet"}},
+	"GET /metrics":                    {about: "The metrics in the text format of Prometheus. Needs no key from a program of the same machine, else one of the role operator.", answer: file{}, kind: "text/plain"},
 	"GET /v1/requests/{id}":           {about: "What became of a request of the Latch endpoint.", params: byID, answer: latch.Request{}, status: map[int]string{404: "there is no such request"}},
 }
 

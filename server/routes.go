@@ -69,6 +69,10 @@ func (s *Server) routes() (h http.Handler, patterns []string) {
 	handle("POST /resume", s.resume)
 	handle("GET /backup", s.backup)
 	mux.HandleFunc("GET "+openAPIPath, describe)
+	for path, h := range map[string]http.HandlerFunc{healthyPath: s.healthy, readyPath: s.ready, metricsPath: s.showMetrics} {
+		patterns = append(patterns, "GET "+path)
+		mux.HandleFunc("GET "+path, h)
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, &usageError{fmt.Sprintf("no such call: %s %s", r.Method, r.URL.Path)})
 	})

@@ -35,6 +35,8 @@ type Options struct {
 	Customer CustomerObject
 	// Level is that of the log, where it can be changed.
 	Level *zap.AtomicLevel
+	// Metrics answers with latchd's metrics; nil = none are kept.
+	Metrics http.Handler
 }
 
 // Server answers the operator's API.
@@ -49,6 +51,8 @@ type Server struct {
 	wait      atomic.Int64 // of time.Duration
 	customer  CustomerObject
 	strangers rate.Sometimes
+	metrics   http.Handler
+	judged    judged
 }
 
 // Bounds of what is taken in.
@@ -64,6 +68,7 @@ func New(o Options) *Server {
 	s := &Server{sync: o.Syncer, store: o.Store, log: o.Logger, version: o.Version, level: o.Level}
 	s.access = newAccess(o.Keys)
 	s.customer = o.Customer
+	s.metrics = o.Metrics
 	s.SetWait(o.Wait)
 	s.strangers = rate.Sometimes{First: 20, Interval: time.Second}
 	if s.log == nil {

@@ -13,14 +13,6 @@ import (
 
 type judgement func(ctx context.Context, digest, by string) (state.ApproveResult, error)
 
-// Health is progress, not that the process lives: these are its bounds.
-const (
-	healthMissed    = 3              // so many times of the schedule since the last complete run
-	healthUnplanned = 24 * time.Hour // where no schedule is known
-	healthFailures  = 3              // so many failed runs in a row
-	healthPending   = time.Hour      // the oldest pending request
-)
-
 // Status is how latchd is.
 type Status struct {
 	Version  string    `json:"version"`
@@ -50,9 +42,6 @@ type Status struct {
 	Paused          *latch.Pause        `json:"paused,omitempty"` // nothing is written to Stax Bill
 }
 
-// lookBack is how many of the last runs a status looks at.
-const lookBack = 100
-
 func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 	ctx := r.Context()
 	now := time.Now().UTC()
@@ -68,14 +57,6 @@ func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 		do   func() error
 	}{
 		{"requests", func() (err error) { st.Requests, err = s.store.CountRequests(ctx); return err }},
-		{"oldest request", func() error {
-			// Those that wait or are held have a reason to be old.
-			page, _, err := s.store.Requests(ctx, state.RequestFilter{States: []latch.State{latch.Pending}}, "", 1)
-			if len(page) > 0 {
-				st.OldestPending = page[0].AcceptedAt
-			}
-			return err
-		}},
 		{"what is held", func() (err error) { st.HeldDigest, st.Held, err = s.store.HeldDigest(ctx); return err }},
 		{"index", func() error {
 			info, err := s.store.IndexInfo(ctx)
@@ -90,73 +71,42 @@ func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 		{"mappings", func() (err error) { st.Mappings, err = s.store.MappingCount(ctx); return err }},
 		{"pause", func() (err error) { st.Paused, err = s.store.Pause(ctx); return err }},
 		{"stale mappings", func() (err error) { st.StaleMappings, err = s.store.StaleCount(ctx); return err }},
-		{"runs", func() error { return s.lastRuns(ctx, &st) }},
+		{"health", func() error { return s.health(ctx, &st) }},
 	} {
 		if err := fill(part.what, part.do); err != nil {
 			return nil, err
 		}
 	}
-	s.judgeHealth(&st, now)
 	return st, nil
 }
 
-func (s *Server) lastRuns(ctx context.Context, st *Status) error {
-	runs, _, err := s.store.Runs(ctx, "", lookBack)
+// health fills in how latchd is, by its progress.
+func (s *Server) health(ctx context.Context, st *Status) error {
+	h, err := s.sync.Health(ctx)
 	if err != nil {
 		return err
 	}
-	counting := true
-	for _, run := range runs {
-		for o, n := range run.Outcomes {
-			if o.NeedsPerson() && run.StartedAt.After(st.Now.Add(-24*time.Hour)) {
-				st.NeedPerson[string(o)] += n
-			}
+	st.OldestPending = h.OldestPending
+	st.LastComplete, st.FailuresInARow = h.Runs.LastComplete, h.Runs.FailuresInARow
+	st.LastError, st.LastErrorOfARun = h.Runs.LastFailure.Error, h.Runs.LastFailure.ID
+	for o, n := range h.Runs.NeedPerson {
+		st.NeedPerson[string(o)] = n
+	}
+	if h.Runs.Newest.Refused != nil {
+		st.RefusedDigest = h.Runs.Newest.Refused.Digest
+	}
+	if st.Loop.LastRun.ID == "" {
+		st.Loop.LastRun = h.Runs.Newest
+	}
+	for _, p := range h.Problems {
+		switch p.Lack {
+		case syncer.LackFailures:
+			p.Text += "; the last: " + st.LastError
+		case syncer.LackState:
+			p.Text = s.store.Broken().Error()
 		}
-		switch run.Result {
-		case latch.RunDone:
-			counting = false
-			if st.LastComplete.IsZero() {
-				st.LastComplete = run.FinishedAt
-			}
-		case "", latch.RunCancelled:
-		default:
-			if counting {
-				if st.FailuresInARow++; st.FailuresInARow == 1 {
-					st.LastError, st.LastErrorOfARun = run.Error, run.ID
-				}
-			}
-		}
-	}
-	if len(runs) > 0 && runs[0].Refused != nil {
-		st.RefusedDigest = runs[0].Refused.Digest
-	}
-	if len(runs) > 0 && st.Loop.LastRun.ID == "" {
-		st.Loop.LastRun = runs[0]
-	}
-	return nil
-}
-
-func (s *Server) judgeHealth(st *Status, now time.Time) {
-	say := func(format string, args ...any) { st.Problems = append(st.Problems, fmt.Sprintf(format, args...)) }
-	if st.LastComplete.IsZero() {
-		say("no run is complete yet")
-	} else if due := s.sync.Due(st.LastComplete, healthMissed, healthUnplanned); now.After(due) {
-		say("the last complete run ended %s ago; %d more were due since", now.Sub(st.LastComplete).Round(time.Second), healthMissed)
-	}
-	if st.FailuresInARow >= healthFailures {
-		say("%d runs in a row failed; the last: %s", st.FailuresInARow, st.LastError)
-	}
-	if !st.OldestPending.IsZero() {
-		if age := now.Sub(st.OldestPending); age > healthPending {
-			why := ""
-			if st.Paused != nil {
-				why = ", and writes are paused: latchd resume"
-			}
-			say("the oldest pending request is %s old%s", age.Round(time.Second), why)
-		}
-	}
-	if err := s.store.Broken(); err != nil {
-		say("%v", err)
+		st.Problems = append(st.Problems, p.Text)
 	}
 	st.Healthy = len(st.Problems) == 0
+	return nil
 }

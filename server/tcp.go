@@ -26,7 +26,7 @@ const (
 )
 
 // openPaths need no key: they tell nothing of anybody.
-var openPaths = map[string]bool{openAPIPath: true}
+var openPaths = map[string]bool{openAPIPath: true, healthyPath: true, readyPath: true}
 
 // ListenTCP binds the address of the HTTP endpoints.
 func ListenTCP(ctx context.Context, address string) (net.Listener, error) {
@@ -100,7 +100,7 @@ func (s *Server) tcpHandler(stop <-chan struct{}) http.Handler {
 			readBy(w, time.Now().Add(bodyTime))
 			refuse = unread(refuse)
 		}
-		if openPaths[r.URL.Path] {
+		if withoutKey(r) {
 			operator.ServeHTTP(w, r)
 			return
 		}

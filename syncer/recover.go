@@ -44,7 +44,7 @@ func (r *run) recover(ctx context.Context) error {
 		}
 	}
 	if !r.order.dry() {
-		r.s.started = true
+		r.s.setStarted()
 	}
 	return nil
 }

@@ -56,6 +56,7 @@ type Settings struct {
 	// asks for a latch; "" = none.
 	RequestField string
 	BulkFrom     int // accounts from which on a full pull is a job of the Bulk API; 0 = never
+	Health       HealthLimits
 	// Sync starts a run, Full makes it one in full. With OneShot no run
 	// starts by itself, and they only say what is due.
 	Sync, Full cron.Schedule
@@ -91,7 +92,8 @@ type Syncer struct {
 	failures int       // runs in a row that were not done
 	streak   streak    // of failures, from run to run; only the settler of a run touches it
 	doubts   doubts    // of requests, from run to run
-	started  bool      // the first run of this process has recovered
+	started  bool      // the first run of this process has recovered; the loop alone touches it
+	ready    bool      // the same, for others
 	applying *pipeline // of the run under way; nil while no call can go out
 }
 
@@ -194,22 +196,6 @@ func (s *Syncer) Status() LoopStatus {
 		st.Running, st.Progress = s.current.id, &p
 	}
 	return st
-}
-
-// Due is when n more scheduled runs were due after last, and unplanned later
-// where there is no schedule.
-func (s *Syncer) Due(last time.Time, n int, unplanned time.Duration) time.Time {
-	sch := s.settings().Sync
-	if sch == nil {
-		return last.Add(unplanned)
-	}
-	at := last
-	for range n {
-		if at = sch.Next(at); at.IsZero() {
-			return last.Add(unplanned)
-		}
-	}
-	return at.Add(time.Minute) // a run takes a while
 }
 
 // Run has a run made that begins after the asking and waits for its end. Loop

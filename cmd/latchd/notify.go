@@ -26,10 +26,6 @@ func monotonicMicros() int64 {
 	return ts.Nano() / 1000
 }
 
-// aliveFor is how old the loop's last sign of progress may be for the watchdog
-// to be fed: a call, its wait for a rate limit, and its retries end within it.
-const aliveFor = 2 * time.Minute
-
 // notifier keeps the status line of the service, and feeds the watchdog while
 // the loop makes progress.
 func notifier(ctx context.Context, s *syncer.Syncer, log *zap.Logger) error {
@@ -47,7 +43,7 @@ func notifier(ctx context.Context, s *syncer.Syncer, log *zap.Logger) error {
 	for {
 		st := s.Status()
 		sdNotify("STATUS=" + statusLine(st, time.Now()))
-		if watchdog > 0 && time.Since(st.Beat) < max(aliveFor, watchdog/2) {
+		if watchdog > 0 && time.Since(st.Beat) < max(syncer.AliveFor, watchdog/2) {
 			sdNotify(daemon.SdNotifyWatchdog)
 		}
 		select {
