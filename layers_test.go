@@ -28,10 +28,11 @@ var layers = map[string]struct {
 	"sandbox":    {[]string{"latch"}, "it must not share a wire type with the clients, so that both cannot be wrong in the same way"},
 	"syncer":     {[]string{"latch", "breaker", "state", "sfclient", "staxbill"}, "it brings rules, state and services together and serves nobody"},
 	"server":     {[]string{"latch", "state", "syncer"}, "it answers people and never talks to a service itself"},
+	"metrics":    {[]string{"breaker", "latch", "sfclient", "staxbill", "state", "syncer"}, "it shows what others hold, and nobody waits for it"},
 	"notify":     {[]string{"latch", "network", "state"}, "it tells people what the state holds, and neither makes runs nor waits for them"},
 	"selftest":   {[]string{"latch", "sandbox", "state"}, "it looks at the program from outside; of the state it knows the file's check and how to make old records"},
 	"bench":      {[]string{"latch", "sandbox", "state"}, "it measures the program from outside; of the state it knows how to fill one, of the sandbox which ids it has"},
-	"cmd/latchd": {[]string{"latch", "config", "state", "sfclient", "staxbill", "sandbox", "syncer", "server", "notify", "selftest"}, "it wires everything; nobody imports it"},
+	"cmd/latchd": {[]string{"latch", "config", "state", "sfclient", "staxbill", "sandbox", "syncer", "server", "notify", "metrics", "selftest"}, "it wires everything; nobody imports it"},
 }
 
 func TestLayers(t *testing.T) {

@@ -64,6 +64,7 @@ const (
 	EventPruned          = "history_pruned"
 	EventStateOpened     = "state_opened"
 	EventStateBroken     = "state_broken"
+	EventScrapeFailed    = "scrape_failed"
 	EventScheduled       = "run_scheduled"
 	EventSocketError     = "socket_error"
 	EventLogLevel        = "log_level_set"

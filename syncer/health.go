@@ -60,7 +60,8 @@ const lookBack = 100
 
 // RunHistory is what the last runs tell together, at most 100 of them.
 type RunHistory struct {
-	Newest         latch.Run // zero where there is none
+	Newest         latch.Run // zero where there is none; it may be under way
+	Ended          latch.Run // the newest that has ended
 	LastComplete   time.Time // end of the last run that was done
 	FailuresInARow int
 	LastFailure    latch.Run             // the newest of these
@@ -101,6 +102,9 @@ func historyOf(runs []latch.Run, now time.Time) RunHistory {
 	for i, run := range runs {
 		if i == 0 {
 			h.Newest = run
+		}
+		if h.Ended.ID == "" && run.Result != "" {
+			h.Ended = run
 		}
 		for o, n := range run.Outcomes {
 			if o.NeedsPerson() && run.StartedAt.After(now.Add(-24*time.Hour)) {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"latchd/config"
+	"latchd/metrics"
 )
 
 func newConfigCommand(a *app) *cobra.Command {
@@ -33,7 +34,7 @@ func (a *app) checkConfig(now time.Time) error {
 	}
 	// A secret that only the service gets cannot be looked at from here.
 	if len(elsewhere) == 0 {
-		if _, err := newClients(cfg, nil); err != nil {
+		if _, err := newClients(cfg, metrics.New(versionText()), nil); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"latchd/config"
 	"latchd/latch"
+	"latchd/metrics"
 	"latchd/server"
 	"latchd/syncer"
 )
@@ -44,7 +45,8 @@ func (a *app) daemon(ctx context.Context) (err error) {
 			log.Info("latchd ends, as it was told to", zap.String("event", latch.EventStopped))
 		}
 	}()
-	c, err := newClients(cfg, log)
+	counts := metrics.New(versionText())
+	c, err := newClients(cfg, counts, log)
 	if err != nil {
 		return err
 	}
@@ -67,12 +69,18 @@ func (a *app) daemon(ctx context.Context) (err error) {
 	}
 	defer open.close()
 
-	teller := newNotifier(cfg, store, log)
+	teller := newNotifier(cfg, store, counts, log)
 	s := syncer.New(syncer.Options{
 		Store: store, Salesforce: c.sf, StaxBill: c.sb, Settings: settingsOf(cfg), Logger: log, Hook: a.hook(),
-		Finished: teller.RunFinished,
+		Finished: func(run latch.Run) { counts.RunFinished(run); teller.RunFinished(run) }, Ended: counts.Ended, Drifted: counts.Drifted,
 	})
-	srv := server.New(server.Options{Syncer: s, Store: store, Logger: log, Version: versionText(), Keys: keysOf(cfg), Wait: cfg.Server.Wait, Customer: c.sb.CustomerObject, Level: &level})
+	notSeen := func(err error) {
+		log.Warn("a scrape of the metrics is not whole", zap.String("event", latch.EventScrapeFailed), zap.Error(err))
+	}
+	if err := counts.Watch(metrics.Sources{Store: store, Syncer: s, Salesforce: c.sf, StaxBill: c.sb, Say: notSeen}); err != nil {
+		return err
+	}
+	srv := server.New(server.Options{Syncer: s, Store: store, Logger: log, Version: versionText(), Keys: keysOf(cfg), Wait: cfg.Server.Wait, Customer: c.sb.CustomerObject, Level: &level, Metrics: counts.Handler(notSeen)})
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)

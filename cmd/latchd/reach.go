@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"latchd/config"
+	"latchd/metrics"
 	"latchd/server"
 	"latchd/state"
 	"latchd/syncer"
@@ -185,12 +186,13 @@ func (a *app) inProcess(ctx context.Context, cfg *config.Config, store *state.St
 	flush := func() {}
 	if n.services {
 		warn(log, cfg)
-		c, err := newClients(cfg, log)
+		counts := metrics.New(versionText()) // nobody asks for them here
+		c, err := newClients(cfg, counts, log)
 		if err != nil {
 			return nil, errors.Join(err, store.Close())
 		}
 		opts.Salesforce, opts.StaxBill = c.sf, c.sb
-		teller := newNotifier(cfg, store, log)
+		teller := newNotifier(cfg, store, counts, log)
 		opts.Finished = teller.RunFinished
 		flush = func() { teller.Flush(context.WithoutCancel(ctx)) }
 	}

@@ -14,6 +14,7 @@ import (
 
 	"latchd/config"
 	"latchd/latch"
+	"latchd/metrics"
 	"latchd/notify"
 	"latchd/sfclient"
 	"latchd/state"
@@ -77,12 +78,14 @@ type clients struct {
 	sb *staxbill.Client
 }
 
-func newClients(c *config.Config, log *zap.Logger) (clients, error) {
+// newClients makes both; counts are told of their calls.
+func newClients(c *config.Config, counts *metrics.Metrics, log *zap.Logger) (clients, error) {
 	a := c.Salesforce.Auth
 	agent := "latchd/" + versionText()
 	if err := checkProxy(); err != nil {
 		return clients{}, err
 	}
+	sfCalls, sbCalls := counts.Salesforce(), counts.StaxBill()
 	sf, err := sfclient.New(sfclient.Options{
 		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, MaxUsagePercent: c.Salesforce.MaxAPIUsagePercent,
 		Auth: sfclient.Auth{
@@ -90,7 +93,7 @@ func newClients(c *config.Config, log *zap.Logger) (clients, error) {
 			Username: a.Username, PrivateKey: a.PrivateKey.Reveal(), Audience: a.Audience,
 			Password: a.Password.Reveal(), SecurityToken: a.SecurityToken.Reveal(),
 		},
-		Logger: log, UserAgent: agent, CallTimeout: 5 * callTimeout,
+		Logger: log, UserAgent: agent, CallTimeout: 5 * callTimeout, Observe: sfCalls.Called, Retried: sfCalls.Retried,
 	})
 	if err != nil {
 		return clients{}, &usageError{message: err.Error()}
@@ -98,7 +101,7 @@ func newClients(c *config.Config, log *zap.Logger) (clients, error) {
 	sb, err := staxbill.New(staxbill.Options{
 		BaseURL: c.StaxBill.BaseURL, APIKey: c.StaxBill.APIKey.Reveal(), MaxPerMinute: c.StaxBill.MaxRequestsPerMinute,
 		DailyReservePercent: c.StaxBill.DailyReservePercent, Concurrency: c.StaxBill.Concurrency,
-		Logger: log, UserAgent: agent, CallTimeout: callTimeout,
+		Logger: log, UserAgent: agent, CallTimeout: callTimeout, Observe: sbCalls.Called, Retried: sbCalls.Retried,
 	})
 	if err != nil {
 		return clients{}, &usageError{message: err.Error()}
@@ -106,12 +109,12 @@ func newClients(c *config.Config, log *zap.Logger) (clients, error) {
 	return clients{sf, sb}, nil
 }
 
-func newNotifier(c *config.Config, store *state.Store, log *zap.Logger) *notify.Notifier {
+func newNotifier(c *config.Config, store *state.Store, counts *metrics.Metrics, log *zap.Logger) *notify.Notifier {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "this machine"
 	}
-	return notify.New(notify.Options{Addresses: receivers(c), Store: store, Host: host, Logger: log, UserAgent: "latchd/" + versionText()})
+	return notify.New(notify.Options{Addresses: receivers(c), Store: store, Host: host, Logger: log, UserAgent: "latchd/" + versionText(), Observe: counts.Notified})
 }
 
 func receivers(c *config.Config) notify.Addresses {
