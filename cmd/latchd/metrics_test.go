@@ -149,7 +149,9 @@ func TestMetrics(t *testing.T) {
 	after := e.scrape(http.DefaultClient, root+"/metrics", "")
 	now := e.box.Ledger().Count()
 
-	rise := func(name string, texts ...string) float64 { return after.sum(name, texts...) - before.sum(name, texts...) }
+	rise := func(name string, texts ...string) float64 {
+		return after.sum(name, texts...) - before.sum(name, texts...)
+	}
 	calls := func(prefix string) float64 {
 		n := 0
 		for kind := range now {

@@ -240,6 +240,11 @@ func TestSecretsStayInside(t *testing.T) {
 	} {
 		try(args...)
 	}
+	for _, path := range []string{"/metrics", "/-/healthy", "/-/ready"} {
+		got := e.call("GET", "http://"+listening.Address+path, m.planted["a caller's key"], "")
+		m.came("GET "+path, fmt.Sprint(got.status, got.header, got.body))
+	}
+	m.came("the metrics", e.scrape(e.onSocket(), "http://latchd/metrics", "").text)
 	if err := d.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
