@@ -26,6 +26,9 @@ const (
 // no key can ask as often as he likes.
 const judgedFor = time.Second
 
+// judgeTime bounds one look.
+const judgeTime = 5 * time.Second
+
 // judged is the last look at latchd's health.
 type judged struct {
 	mu       sync.Mutex
@@ -50,14 +53,15 @@ func (s *Server) problems(ctx context.Context) []string {
 	if age := time.Since(s.judged.at); age >= 0 && age < judgedFor {
 		return s.judged.problems
 	}
+	// The answer is for everybody, so that it does not end with him who asked.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), judgeTime)
+	defer cancel()
+	var problems []string
 	h, err := s.sync.Health(ctx)
 	if err != nil {
-		if ctx.Err() == nil {
-			s.log.Warn("latchd's health cannot be judged", zap.String("event", latch.EventHTTPError), zap.Error(err))
-		}
-		return []string{"the state cannot be read; the log has more"}
+		s.log.Warn("latchd's health cannot be judged", zap.String("event", latch.EventHTTPError), zap.Error(err))
+		problems = []string{"the state cannot be read; the log has more"}
 	}
-	var problems []string
 	for _, p := range h.Problems {
 		problems = append(problems, p.Text)
 	}

@@ -135,18 +135,22 @@ func (s *Syncer) judge(h *Health, paused bool, now time.Time) {
 		h.Problems = append(h.Problems, HealthProblem{lack, fmt.Sprintf(format, args...)})
 	}
 	last := h.Runs.LastComplete
-	age := now.Sub(last).Round(time.Second)
+	age := now.Sub(last)
 	switch {
 	case last.IsZero():
 		say(LackRun, "no run is complete yet")
 	case limits.RunAge > 0:
 		if age > limits.RunAge {
-			say(LackRun, "the last complete run ended %s ago, more than %s (health.max_run_age)", age, limits.RunAge)
+			say(LackRun, "the last complete run ended %s ago, more than %s (health.max_run_age)", age.Round(time.Second), limits.RunAge)
 		}
 	case now.After(s.due(last, healthMissed)):
-		say(LackRun, "the last complete run ended %s ago; %d more were due since", age, healthMissed)
+		say(LackRun, "the last complete run ended %s ago; %d more were due since", age.Round(time.Second), healthMissed)
 	}
-	if n := h.Runs.FailuresInARow; n >= limits.Failures {
+	switch n := h.Runs.FailuresInARow; {
+	case n < limits.Failures:
+	case n == 1:
+		say(LackFailures, "the last run failed")
+	default:
 		say(LackFailures, "%d runs in a row failed", n)
 	}
 	if !h.OldestPending.IsZero() {
