@@ -39,6 +39,7 @@ type pipeline struct {
 	calling int // those of them whose call has not ended
 	idle    *sync.Cond
 	failure error // why no further call goes out
+	lost    bool  // fates that came in were not recorded
 }
 
 func (r *run) startPipeline(ctx context.Context) *pipeline {
@@ -91,7 +92,7 @@ type begun struct {
 
 // recorderPanicked keeps a panic of the recorder from ending the process: no
 // further call goes out, and those that wait for it are let go. What it had not
-// recorded has its intent open, and the next run resolves it.
+// recorded has its intent open, and the next run resolves it as after a crash.
 func (p *pipeline) recorderPanicked() {
 	v := recover()
 	if v == nil {
@@ -100,7 +101,7 @@ func (p *pipeline) recorderPanicked() {
 	p.fail(fmt.Errorf("recording outcomes panicked (%s); please report it", panicText(v)))
 	close(p.panicked)
 	p.mu.Lock()
-	p.open = 0
+	p.open, p.lost = 0, true
 	p.mu.Unlock()
 	p.idle.Broadcast()
 	for res := range p.results {
@@ -177,17 +178,29 @@ func (p *pipeline) drain() error {
 	p.mu.Unlock()
 	ack := make(chan struct{})
 	p.results <- result{flush: ack}
-	<-ack
+	select {
+	case <-ack:
+	case <-p.panicked: // perhaps with the ack in hand
+	}
 	return p.err()
 }
 
 // finish lets the calls under way end, settles them and stops the goroutines.
+// Where fates were lost that were known here, so was perhaps that a call got no
+// answer and may still land: the next run recovers as a process's first one does,
+// quiet times included.
 func (p *pipeline) finish() error {
 	close(p.todo)
 	p.callers.Wait()
 	close(p.results)
 	<-p.settled
 	p.r.applies(nil)
+	p.mu.Lock()
+	lost := p.lost
+	p.mu.Unlock()
+	if lost && !p.r.order.dry() {
+		p.r.s.started = false
+	}
 	err := p.err()
 	p.stop(nil)
 	return err
@@ -201,6 +214,13 @@ func (p *pipeline) fail(err error) {
 	}
 	p.mu.Unlock()
 	p.stop(err)
+}
+
+// lose notes that fates that came in are not recorded.
+func (p *pipeline) lose() {
+	p.mu.Lock()
+	p.lost = true
+	p.mu.Unlock()
 }
 
 func (p *pipeline) err() error {

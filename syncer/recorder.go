@@ -157,6 +157,7 @@ func (rec *recorder) write(with func(context.Context, []state.Settlement, time.T
 	reqs, err := with(ctx, settlements, now)
 	if err != nil {
 		if len(results) > 0 {
+			p.lose()
 			p.fail(fmt.Errorf("recording the outcomes of %d calls: %w; no further call is made, the next start reads these customers", len(results), err))
 		}
 		return err

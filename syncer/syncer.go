@@ -92,8 +92,8 @@ type Syncer struct {
 	failures int       // runs in a row that were not done
 	streak   streak    // of failures, from run to run; only the settler of a run touches it
 	doubts   doubts    // of requests, from run to run
-	started  bool      // the first run of this process has recovered; the loop alone touches it
-	ready    bool      // the same, for others
+	started  bool      // the first run of this process has recovered, and no fate was lost since
+	ready    bool      // the first run of this process has recovered, for others to see
 	applying *pipeline // of the run under way; nil while no call can go out
 }
 
