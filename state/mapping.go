@@ -50,6 +50,9 @@ func (t *tx) setMapping(c latch.CustomerID, m mappingRecord) error {
 		if err := t.b(bHolders).Put(join(accountPrefix(m.Account), key), none); err != nil {
 			return err
 		}
+		if err := t.noteStale(m.Account); err != nil {
+			return err
+		}
 	}
 	m.Since, m.At = m.Since.UTC(), m.At.UTC()
 	return t.put(bMapping, key, m)

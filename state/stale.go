@@ -15,6 +15,15 @@ import (
 // index knows. It is told of once: what was told lies beside the mapping, goes
 // with it, and is compared with what the index knows now.
 
+// NoteStale is the note that mappings may be stale which nobody was told of;
+// StaleAll says that each account that is gone is to be looked at. A mapping that
+// comes to such an account sets it, in its own transaction: whoever saw that may
+// not live to tell of it.
+const (
+	NoteStale = "stale-due"
+	StaleAll  = "all"
+)
+
 // staleRecord is what was told of a customer and its account.
 type staleRecord struct {
 	State latch.AccountState `json:"s"` // deleted or merged
@@ -383,6 +392,16 @@ func (t *tx) setStale(k staleKey, r staleRecord) error {
 	}
 	t.count(mStale, 1)
 	return t.put(bStale, k.bytes(), r)
+}
+
+// noteStale sees to it that a mapping which comes to an account that is gone is
+// told of.
+func (t *tx) noteStale(to latch.AccountID) error {
+	p, ok := to.Pack()
+	if !ok || t.b(bGone).Get(p[:]) == nil {
+		return nil
+	}
+	return t.b(bNotes).Put(bounded(NoteStale), []byte(StaleAll))
 }
 
 // dropStale forgets what was told of a mapping, if anything was.

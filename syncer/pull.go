@@ -30,7 +30,7 @@ const (
 const (
 	notePullFull    = "pull-full-wanted" // a request waits for a full pull
 	noteSurveysFull = "surveys-go-full"  // our own latches do not show in the changes filter
-	noteStale       = "stale-due"        // mappings may be stale that nobody was told of
+	noteStale       = state.NoteStale    // mappings may be stale that nobody was told of
 	noteFollowing   = "following-merges" // requests.follow_merges as it was last
 	noteExpect      = "survey-expects"   // a customer that the next survey of changes has to show
 )

@@ -12,9 +12,9 @@ import (
 
 // What is due by noteStale.
 const (
-	// staleAll: all accounts that are gone, after a full pull, or one of changes
-	// whose news a crash may have cut off.
-	staleAll = "all"
+	// staleAll: all accounts that are gone, after a full pull, one of changes whose
+	// news a crash may have cut off, or a customer seen to come to such an account.
+	staleAll = state.StaleAll
 	// staleTold: the mappings that are stale, because a request for one of them
 	// has to wait for another one.
 	staleTold = "told"
