@@ -159,7 +159,9 @@ func (s *Store) Witnesses(ctx context.Context, n int) (out []latch.AccountID, er
 // accounts come in, deleted and merged ones go out and are remembered. Changes
 // of one account count in the order given. Each 5,000 are a transaction of
 // their own, and the watermark moves with the last, so after a crash the same
-// changes are asked for, and may be applied, again.
+// changes are asked for, and may be applied, again. The first forgets the job of
+// a full pull that was left: its list is older than these changes, and what they
+// took out would be back with it.
 func (s *Store) ApplyChanges(ctx context.Context, changes []latch.AccountChange, watermark, now time.Time) (PullResult, error) {
 	var res PullResult
 	release, err := s.take(ctx, s.staging)
@@ -178,6 +180,9 @@ func (s *Store) ApplyChanges(ctx context.Context, changes []latch.AccountChange,
 		err = s.update(ctx, stepChanges, func(t *tx) error {
 			info, err := t.indexInfo()
 			if err != nil {
+				return err
+			}
+			if err := t.dropPullJob(); err != nil {
 				return err
 			}
 			counts = res.Counts

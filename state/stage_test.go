@@ -271,3 +271,22 @@ func TestAdd(t *testing.T) {
 		return nil
 	}))
 }
+
+// TestChangesEndThePullJob: what changed while a job waited is newer than the
+// job's list. Carried on with, it would bring back accounts that are gone, and
+// forget what became of them.
+func TestChangesEndThePullJob(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "latchd.db")
+	s := small(t, path, 50)
+	pull(t, s, PullCommit{Now: at(1), Watermark: at(0)}, accounts(0, 100)...)
+	ok(t, s.StartPull(t.Context(), bulkJob))
+	ok(t, s.StagePull(t.Context(), packAll(accounts(0, 100))))
+	ok(t, s.StagePage(t.Context(), latch.PullPage{Rows: 100}))
+	must(s.ApplyChanges(t.Context(), []latch.AccountChange{{Account: acc(7), State: latch.AccountDeleted}}, at(2), at(2)))(t)
+	if job, kept, err := s.PullJob(t.Context()); err != nil || kept {
+		t.Fatalf("the job of a list older than the index is kept: %+v %v", job, err)
+	}
+	pull(t, s, PullCommit{Now: at(4), Watermark: at(3)}, accounts(0, 7)...)
+	info := must(s.IndexInfo(t.Context()))(t)
+	equal(t, "what was staged is not mixed in", info.Count, 7)
+}
