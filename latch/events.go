@@ -21,6 +21,7 @@ const (
 	EventBulkStarted     = "bulk_job_started"
 	EventBulkResumed     = "bulk_job_resumed"
 	EventBulkRefused     = "bulk_refused"
+	EventTracesLeftOut   = "traces_left_out"
 	EventBulkLeft        = "bulk_job_left"
 	EventSurveyed        = "customers_surveyed"
 	EventSurveyRefused   = "survey_refused"

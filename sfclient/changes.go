@@ -23,12 +23,22 @@ func (c *Client) PullChanges(ctx context.Context, since time.Time, yield func([]
 // PullChangesWith is PullChanges, with what a field of the accounts carries, by
 // the name that ClaimField gave; "" = none is asked for. It costs no further call.
 func (c *Client) PullChangesWith(ctx context.Context, since time.Time, claimed string, yield func([]latch.AccountChange) error) (Pulled, error) {
-	const op = "pulling changed accounts"
+	return c.changes(ctx, "pulling changed accounts", "SystemModstamp >= "+since.UTC().Format(stampForm), claimed, yield)
+}
+
+// PullGone is PullChanges with those alone that were deleted or merged away and
+// are still so.
+func (c *Client) PullGone(ctx context.Context, since time.Time, yield func([]latch.AccountChange) error) (Pulled, error) {
+	return c.changes(ctx, "pulling deleted accounts", "IsDeleted = true AND SystemModstamp >= "+since.UTC().Format(stampForm), "", yield)
+}
+
+// changes hands over the accounts of a condition, with what the field carries.
+func (c *Client) changes(ctx context.Context, op, where, claimed string, yield func([]latch.AccountChange) error) (Pulled, error) {
 	fields := "Id, IsDeleted, MasterRecordId"
 	if claimed != "" {
 		fields += ", " + claimed
 	}
-	soql := "SELECT " + fields + " FROM Account WHERE SystemModstamp >= " + since.UTC().Format(stampForm)
+	soql := "SELECT " + fields + " FROM Account WHERE " + where
 	pulled, err := c.pages(ctx, op, "queryAll", c.queryAll(soql), func(rows []simpleforce.SObject) error {
 		changes := make([]latch.AccountChange, len(rows))
 		for i, row := range rows {

@@ -306,3 +306,40 @@ func TestLossApprovedExactly(t *testing.T) {
 		w.wantPull("approved", w.done(), true, latch.AccountCounts{Known: 89})
 	})
 }
+
+// TestTracesForgotten: a full pull first asks what was deleted since the last one.
+// Where Salesforce forgets that query it is asked again; where it always does, the
+// pull goes on without, and whoever hangs on what was missed is told by the next.
+func TestTracesForgotten(t *testing.T) {
+	for _, c := range []struct {
+		times int
+		then  latch.StaleCounts
+		later latch.StaleCounts
+	}{
+		{2, latch.StaleCounts{Deleted: 2}, latch.StaleCounts{}},
+		{3, latch.StaleCounts{Deleted: 1}, latch.StaleCounts{Deleted: 1}},
+	} {
+		inWorld(t, options{accounts: 6000, customers: 20}, func(w *world) {
+			w.hand(2, 5999)
+			w.done()
+			for j := range 2500 {
+				w.deleteAccount(500 + j)
+			}
+			w.deleteAccount(5999)
+			w.deleteAccount(0) // customer 0's
+			w.salesforce(w.store.SetNote(w.ctx, "pull-full-wanted", "test"))
+			time.Sleep(time.Hour)
+			w.forgetting(c.times)
+			rep := w.done()
+			if !rep.Run.Full || rep.Run.Accounts.Known != 3498 {
+				t.Errorf("forgotten %d times: %+v", c.times, rep.Run)
+			}
+			w.wantStale("then", rep.Run.Stale, c.then)
+			w.wantStale("later", w.staleNow(), c.later)
+			w.wantStale("once", w.staleNow(), latch.StaleCounts{})
+			if n := w.logs.FilterField(zapString("event", latch.EventTracesLeftOut)).Len(); n != c.later.Deleted {
+				t.Errorf("forgotten %d times: %d log lines", c.times, n)
+			}
+		})
+	}
+}
