@@ -167,6 +167,43 @@ func (s *Store) Observe(ctx context.Context, run string, readings []latch.Custom
 	return changed, nil
 }
 
+// Confirm is Observe, and dates the mapping of a customer that shows what is
+// known already: a survey whose rows were asked for before leaves it alone then.
+func (s *Store) Confirm(ctx context.Context, run string, readings []latch.CustomerReading, now time.Time) (changed []latch.Entry, err error) {
+	if err := checkSize(len(readings)); err != nil {
+		return nil, err
+	}
+	err = s.update(ctx, stepObserve, func(t *tx) error {
+		changed = nil
+		for _, r := range readings {
+			e, err := t.observe(run, latch.SeenByReading, r, now.UTC())
+			if err != nil {
+				return fmt.Errorf("confirm customer %d: %w", r.Customer, err)
+			}
+			if e != nil {
+				changed = append(changed, *e)
+				continue
+			}
+			m, found, err := t.mapping(r.Customer)
+			if err != nil {
+				return err
+			}
+			if !found || m.Account != readAccount(r) || !r.At.After(m.At) {
+				continue
+			}
+			m.At = r.At
+			if err := t.setMapping(r.Customer, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return changed, nil
+}
+
 func (t *tx) observe(run, by string, r latch.CustomerReading, now time.Time) (*latch.Entry, error) {
 	if r.Customer <= 0 {
 		return nil, fmt.Errorf("%d is no customer", r.Customer)

@@ -128,6 +128,35 @@ func (s *Store) judgeSurvey(ctx context.Context, c SurveyCommit) (a acceptedSurv
 	return a, res, err
 }
 
+// SurveyLoss lists the customers whose mapping a full survey of what is staged
+// would take out, by id and at most limit of them, and says how many they are.
+// What is staged and not yet written is written first.
+func (s *Store) SurveyLoss(ctx context.Context, limit int) (lost []latch.CustomerID, all int, err error) {
+	release, err := s.take(ctx, s.staging)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer release()
+	if err := s.writeSurveyed(ctx); err != nil {
+		return nil, 0, err
+	}
+	limit = pageSize(limit)
+	err = s.view(ctx, func(t *tx) error {
+		lost = nil
+		var stage surveyStage
+		if _, err := t.get(bMeta, mSurveyStage, &stage); err != nil {
+			return err
+		}
+		all, err = t.lostMappings(acceptedSurvey{Full: true, Began: stage.Began}, func(c latch.CustomerID) {
+			if len(lost) < limit {
+				lost = append(lost, c)
+			}
+		})
+		return err
+	})
+	return lost, all, err
+}
+
 // lostMappings counts the mapped customers that a survey would take out.
 func (t *tx) lostMappings(a acceptedSurvey, each func(latch.CustomerID)) (int, error) {
 	n := 0

@@ -114,6 +114,11 @@ func (r *run) stageAndCommit(ctx context.Context, since time.Time, look func([]l
 	if err != nil {
 		return none, fmt.Errorf("surveying the customers in Stax Bill: %w", err)
 	}
+	if full {
+		if err := r.lookAtLost(ctx); err != nil {
+			return none, err
+		}
+	}
 	r.step("survey:before-commit")
 	res, err := r.store.CommitSurvey(ctx, state.SurveyCommit{
 		Run: r.rec.ID, Full: full, Watermark: surveyed.Watermark, MaxLostPercent: r.set.Limits.MaxLostMappingsPercent, Now: r.s.now(),
@@ -130,6 +135,49 @@ func (r *run) stageAndCommit(ctx context.Context, since time.Time, look func([]l
 		zap.Int("seen", res.Seen), zap.Int("changed", res.Changed))
 	r.logDrift(res.Entries, res.Drifted)
 	return res, nil
+}
+
+// surveyLooks bounds the calls by which customers are read that a full survey
+// does not show latched any more.
+const surveyLooks = 100
+
+// lookAtLost reads the customers live whose mapping a full survey would take out.
+// Pages are cut anew for every call: where one customer left the list and another
+// joined it between two pages, its count is as before and a customer was passed
+// over. Who shows an account keeps it. So many that the guard refuses the survey,
+// or that this would cost too much, are not passed over but lost.
+func (r *run) lookAtLost(ctx context.Context) error {
+	lost, all, err := r.store.SurveyLoss(ctx, surveyLooks*r.sb.ReadSet())
+	if err != nil {
+		return fmt.Errorf("looking for customers that a survey does not show: %w", err)
+	}
+	had, err := r.store.MappingCount(ctx)
+	if err != nil {
+		return fmt.Errorf("counting the mappings: %w", err)
+	}
+	if all == 0 || all > len(lost) || latch.TooMuchLost(had, all, r.set.Limits.MaxLostMappingsPercent) {
+		return nil
+	}
+	readings, _, err := r.readCustomers(ctx, lost)
+	if err != nil {
+		return fmt.Errorf("reading %d customers that a survey does not show: %w", all, err)
+	}
+	var there []latch.CustomerReading
+	for _, id := range lost {
+		if one := readings[id]; one.Found && one.Account != "" {
+			there = append(there, one)
+		}
+	}
+	if len(there) == 0 {
+		return nil
+	}
+	drift, err := r.store.Confirm(ctx, r.rec.ID, there, r.s.now())
+	if err != nil {
+		return fmt.Errorf("keeping %d customers that a survey passed over: %w", len(there), err)
+	}
+	r.rec.Customers.Changed += len(drift)
+	r.logDrift(drift, len(drift))
+	return nil
 }
 
 // maxDriftLines bounds the log lines of one run; the history has them all.
