@@ -179,9 +179,9 @@ func (c *Client) APIVersion() string { return c.o.APIVersion }
 // Flow is how the client signs in: one of the flows of Auth.
 func (c *Client) Flow() string { return c.o.Auth.Flow }
 
-// Calls counts the HTTP calls since New by kind: token, query, queryAll,
-// retrieve, count, bulkJob, bulkResults. Every try counts; only what net/http repeats by itself, when
-// a kept connection turns out to be closed, does not.
+// Calls counts the HTTP calls since New by kind: token, query, queryAll, retrieve,
+// count, describe, bulkJob, bulkResults, versions. Every try counts; only what
+// net/http repeats by itself, when a kept connection turns out to be closed, does not.
 func (c *Client) Calls() map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
