@@ -51,6 +51,7 @@ func TestPackageInContainer(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(root, "root/ids"), fmt.Sprintf("account %s\ncustomer %d\n", box.AccountID(7), box.CustomerID(1)), 0o600)
+	write(t, filepath.Join(root, "root/readme.sh"), fiveMinutes(t), 0o600)
 	copyFile(t, "testdata/walk.sh", filepath.Join(root, "root/walk.sh"))
 	write(t, filepath.Join(root, "etc/systemd/system/walk.service"), "[Service]\nType=simple\nExecStart=/bin/bash /root/walk.sh\n[Install]\nWantedBy=multi-user.target\n", 0o644)
 	wants := filepath.Join(root, "etc/systemd/system/multi-user.target.wants")
@@ -82,6 +83,26 @@ func TestPackageInContainer(t *testing.T) {
 		log, _ := os.ReadFile(filepath.Join(root, "root/walk.log"))
 		t.Logf("%s\n%s", log, tail(console))
 	}
+}
+
+// fiveMinutes gives the commands of the README's first steps, as one script.
+func fiveMinutes(t *testing.T) string {
+	t.Helper()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(readme), "## Five minutes")
+	_, section, _ = strings.Cut(section, "```console\n")
+	section, _, found := strings.Cut(section, "```")
+	script := "set -e -m\n"
+	for line := range strings.Lines(section) {
+		script += strings.TrimPrefix(line, "$ ")
+	}
+	if !found || !strings.Contains(script, "latchd --once") {
+		t.Fatalf("the README has no such steps: %q", script)
+	}
+	return script
 }
 
 // run runs a command in this folder to its end, or kills it after limit.

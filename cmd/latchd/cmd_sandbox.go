@@ -40,6 +40,9 @@ latch customers by hand, and read the ledger of every call and effect.`,
 			}
 			base := "http://" + l.Addr().String()
 			fmt.Fprintf(a.out, "# %d accounts, %d customers; the first customer is %d, the first account %s\n", accounts, customers, box.CustomerID(0), box.AccountID(0))
+			if customers > 1 && accounts > 1 && latchedEvery != 1 {
+				fmt.Fprintf(a.out, "# a latch to try: latchd request add %d %s\n", box.CustomerID(1), box.AccountID(1))
+			}
 			for _, s := range box.Settings(base) {
 				fmt.Fprintf(a.out, "export %s='%s'\n", s.Name, s.Value)
 			}

@@ -29,6 +29,9 @@ check "its user exists" getent passwd latchd
 check "its manual is there" test -s /usr/share/man/man1/latchd.1.gz
 check "its completion is there" test -s /usr/share/bash-completion/completions/latchd
 
+check "the README's five minutes end with a latch" bash -c 'mkdir /root/five && cd /root/five && bash /root/readme.sh >/root/five/out 2>&1 && grep -q "1 latched" out && grep -q "is latched to" out'
+cat /root/five/out >&2
+
 systemd-run --unit=sandbox --property=StandardOutput=file:/root/sandbox latchd sandbox --listen 127.0.0.1:9111 --accounts 100 --customers 20 --seed 5
 soon grep -q STAXBILL_API_KEY /root/sandbox
 value() { sed -n "s/^\(export \)\?$1=//p" /root/sandbox | tr -d "'\""; }
