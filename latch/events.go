@@ -45,6 +45,7 @@ const (
 	EventClaimsPulled    = "claims_pulled"
 	EventClaimsDecided   = "claims_decided"
 	EventClaimUnreadable = "claim_unreadable"
+	EventDismissed       = "request_dismissed"
 	EventSharedAccount   = "account_shared"
 	EventPeopleTold      = "people_told"
 	EventNotifyFailed    = "notify_failed"

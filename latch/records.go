@@ -29,7 +29,7 @@ type Mapping struct {
 type Entry struct {
 	ID       string     `json:"id"` // rises with time
 	At       time.Time  `json:"at"`
-	Kind     string     `json:"kind"` // an outcome, or accepted, observed, held, approved, unanswered
+	Kind     string     `json:"kind"` // an outcome, or accepted, observed, held, approved, unanswered, dismissed
 	Customer CustomerID `json:"fusebillId"`
 	Request  string     `json:"request,omitempty"`
 	Run      string     `json:"run,omitempty"`
@@ -73,6 +73,7 @@ const (
 	KindHeld       = "held"       // by the guard
 	KindApproved   = "approved"   // by a person
 	KindUnanswered = "unanswered" // a call whose answer was not seen
+	KindDismissed  = "dismissed"  // a person looked at how it ended, and leaves it so
 
 	// The account of a latched customer; these name it as From.
 	KindAccountDeleted = "account-deleted"

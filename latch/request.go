@@ -30,6 +30,11 @@ type Request struct {
 	OnlyFrom AccountID `json:"onlyFrom,omitempty"`
 	// Interactive requests go ahead of bulk ones.
 	Interactive bool `json:"interactive,omitempty"`
+	// AttendedAt is since when nobody has to look at it any more, of a request
+	// whose outcome needs a person: AttendedBy dismissed it or asked again, or a
+	// later request of the customer for the same account stands for it.
+	AttendedAt time.Time `json:"attendedAt,omitzero"`
+	AttendedBy string    `json:"attendedBy,omitempty"`
 }
 
 // SourceMerge is the source of requests that latchd files itself, to follow an

@@ -25,7 +25,7 @@ var (
 		{"outcome", "query", "some of the outcomes, with commas between them"},
 		{"customer", "query", "a customer, by its fusebillId"},
 		{"account", "query", "an account, by its salesforceId"},
-		{"source", "query", "where it came from, by its beginning: command, api, import:, drop:"},
+		{"source", "query", "where it came from, by its beginning: command, api, page, import:, drop:"},
 		{"since", "query", "a time in RFC 3339, a date, or an age such as 24h"},
 		{"until", "query", "a request: those accepted after it are left out"},
 	}
@@ -45,6 +45,8 @@ var operations = map[string]operation{
 	"GET /api/v1/requests/{id}":       {about: "Shows a request.", params: byID, answer: latch.Request{}},
 	"POST /api/v1/requests/cancel":    {about: "Takes requests back.", body: IDs{}, answer: Changed{}},
 	"POST /api/v1/requests/retry":     {about: "Files requests anew that ended badly.", body: IDs{}, answer: Changed{}},
+	"POST /api/v1/requests/dismiss":   {about: "Notes that somebody looked at how requests ended, and leaves them so.", body: IDs{}, answer: Changed{}},
+	"GET /api/v1/requests/for-person": {about: "Lists the requests that somebody has to look at and nobody did, oldest first.", params: append([]param{{"outcome", "query", "some of conflict, no-account, no-customer, rejected, gave-up, with commas between them"}}, paging...), answer: Page[latch.Request]{}},
 	"POST /api/v1/import":             {about: "Takes a file of requests as its body: CSV, NDJSON or a Manage Salesforce sheet.", params: []param{{"name", "query", "the file's name"}, {"force", "query", "true: every line forces"}, {"again", "query", "true: files anew what this file filed before"}}, body: file{}, answer: syncer.ImportReport{}},
 	"GET /api/v1/mappings":            {about: "Lists who is latched to what, by customer.", params: paging, answer: Page[latch.Mapping]{}},
 	"GET /api/v1/mappings/{customer}": {about: "Shows what a customer is latched to.", params: []param{{"customer", "path", "its fusebillId"}}, answer: latch.Mapping{}},

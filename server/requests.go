@@ -66,7 +66,7 @@ func (s *Server) showRequest(_ http.ResponseWriter, r *http.Request) (any, error
 	return req, nil
 }
 
-// IDs is the body of POST /requests/cancel and /requests/retry.
+// IDs is the body of POST /requests/cancel, /requests/retry and /requests/dismiss.
 type IDs struct {
 	IDs []string `json:"ids"`
 }
@@ -111,6 +111,37 @@ func (s *Server) retryRequests(w http.ResponseWriter, r *http.Request) (any, err
 	}
 	return changed(done, refused), nil
 }
+
+// dismissRequests notes that somebody looked at how requests ended.
+func (s *Server) dismissRequests(w http.ResponseWriter, r *http.Request) (any, error) {
+	ids, err := readIDs(w, r)
+	if err != nil {
+		return nil, err
+	}
+	done, refused, err := s.sync.Dismiss(r.Context(), ids, caller(r))
+	if err != nil {
+		return nil, err
+	}
+	return changed(done, refused), nil
+}
+
+// needPerson lists what dismissRequests takes.
+func (s *Server) needPerson(_ http.ResponseWriter, r *http.Request) (any, error) {
+	p := &params{r: r}
+	outcomes := list(p, "outcome", latch.Outcome.NeedsPerson, outcomesForPerson)
+	after, limit := p.text("after"), p.limit()
+	if p.err != nil {
+		return nil, p.err
+	}
+	items, next, err := s.store.NeedPerson(r.Context(), outcomes, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("listing what needs a person: %w", err)
+	}
+	return page(items, next), nil
+}
+
+// outcomesForPerson are those that somebody has to look at.
+var outcomesForPerson = []latch.Outcome{latch.Conflict, latch.NoAccount, latch.NoCustomer, latch.Rejected, latch.GaveUp}
 
 func changed(done []latch.Request, refused map[string]string) Changed {
 	if done == nil {

@@ -49,6 +49,8 @@ func (s *Server) routes() (h http.Handler, patterns []string) {
 	handle("GET /requests/{id}", s.showRequest)
 	handle("POST /requests/cancel", s.cancelRequests)
 	handle("POST /requests/retry", s.retryRequests)
+	handle("POST /requests/dismiss", s.dismissRequests)
+	handle("GET /requests/for-person", s.needPerson)
 	handle("POST /import", s.importFile)
 	handle("GET /mappings", s.listMappings)
 	handle("GET /mappings/{customer}", s.showMapping)

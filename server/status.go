@@ -28,7 +28,7 @@ type Status struct {
 	OldestPending   time.Time           `json:"oldestPending,omitzero"`
 	Held            int                 `json:"held"`
 	HeldDigest      string              `json:"heldDigest,omitempty"`
-	NeedPerson      map[string]int      `json:"needPerson"` // outcomes of the last runs that a person has to look at
+	NeedPerson      map[string]int      `json:"needPerson"` // requests that somebody has to look at and nobody did, by outcome
 	Accounts        int                 `json:"accounts"`
 	AccountsPulled  time.Time           `json:"accountsPulled,omitzero"`
 	AccountsFull    time.Time           `json:"accountsPulledInFull,omitzero"`
@@ -72,6 +72,13 @@ func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 		{"pause", func() (err error) { st.Paused, err = s.store.Pause(ctx); return err }},
 		{"stale mappings", func() (err error) { st.StaleMappings, err = s.store.StaleCount(ctx); return err }},
 		{"health", func() error { return s.health(ctx, &st) }},
+		{"what needs a person", func() error {
+			counts, err := s.store.CountNeedPerson(ctx)
+			for o, n := range counts {
+				st.NeedPerson[string(o)] = n
+			}
+			return err
+		}},
 	} {
 		if err := fill(part.what, part.do); err != nil {
 			return nil, err
@@ -89,9 +96,6 @@ func (s *Server) health(ctx context.Context, st *Status) error {
 	st.OldestPending = h.OldestPending
 	st.LastComplete, st.FailuresInARow = h.Runs.LastComplete, h.Runs.FailuresInARow
 	st.LastError, st.LastErrorOfARun = h.Runs.LastFailure.Error, h.Runs.LastFailure.ID
-	for o, n := range h.Runs.NeedPerson {
-		st.NeedPerson[string(o)] = n
-	}
 	if h.Runs.Newest.Refused != nil {
 		st.RefusedDigest = h.Runs.Newest.Refused.Digest
 	}

@@ -22,6 +22,9 @@ func tell(e latch.Entry, req *latch.Request) []string {
 	case latch.KindApproved:
 		return []string{fmt.Sprintf("%s approved exactly this step, from %s to %s.", orSomebody(e.By), orNoAccount(e.From), e.To)}
 	}
+	if e.Kind == latch.KindDismissed {
+		return []string{fmt.Sprintf("%s looked at how it ended (%s) and left it so.", orSomebody(e.By), e.Detail)}
+	}
 	var says []string
 	say := func(format string, args ...any) { says = append(says, fmt.Sprintf(format, args...)) }
 	if !e.CustomerAt.IsZero() {

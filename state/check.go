@@ -30,7 +30,7 @@ func (s *Store) Check(ctx context.Context) ([]string, error) {
 	}
 	k := &checker{file: s.file}
 	for _, part := range []func(*checker) error{
-		(*checker).pages, (*checker).requests, (*checker).indexes, (*checker).queue, (*checker).intents,
+		(*checker).pages, (*checker).requests, (*checker).attention, (*checker).indexes, (*checker).queue, (*checker).intents,
 		(*checker).mappings, (*checker).stale, (*checker).claims, (*checker).accounts, (*checker).histories, (*checker).rest,
 	} {
 		err := s.checkPart(ctx, k, part)

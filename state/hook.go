@@ -23,6 +23,7 @@ const (
 	stepQuiet        = "start-quiet"
 	stepCancel       = "cancel"
 	stepRetry        = "retry"
+	stepDismiss      = "dismiss"
 	stepObserve      = "observe"
 	stepResetSurvey  = "reset-survey"
 	stepStageSurvey  = "stage-survey"

@@ -21,6 +21,8 @@ var (
 	bOpen      = []byte("open")       // index: customer, request id → nothing, of requests not done
 	bStates    = []byte("states")     // index: state, request id → nothing, of requests not done
 	bFinished  = []byte("finished")   // index: time, request id → nothing
+	bAttend    = []byte("attend")     // index: outcome, request id → nothing, of requests that need a person
+	bAttendOf  = []byte("attend-of")  // index: customer, account → request id, likewise
 	bIdentity  = []byte("identities") // identity → request id
 	bIdentOf   = []byte("identities-of")
 	bReady     = []byte("ready")      // index: class, request id → customer; heads that may be planned
@@ -56,7 +58,7 @@ var (
 	bEffects   = []byte("effects") // time, request id → what the guard counts
 
 	allBuckets = [][]byte{
-		bMeta, bNotes, bRequests, bCustomers, bOpen, bStates, bFinished, bIdentity, bIdentOf, bReady, bDue, bPromoted,
+		bMeta, bNotes, bRequests, bCustomers, bOpen, bStates, bFinished, bAttend, bAttendOf, bIdentity, bIdentOf, bReady, bDue, bPromoted,
 		bHeads, bHolds, bIntents, bIntentOf, bQuiet, bMapping, bHolders, bSurvey, bIndex0, bIndex1,
 		bStale, bStaleInto, bClaims, bClaimants, bClaimsDue, bClaimsOff, bClaimsNew, bGone, bGoneAt, bRuns, bOpenRuns, bPlans, bPlansAt, bRefusals, bHistory, bHistoryC, bHistoryA, bEffects,
 	}

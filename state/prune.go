@@ -103,6 +103,9 @@ func (t *tx) dropRequest(id []byte) error {
 	if err := t.b(bCustomers).Delete(join(customerKey(r.Customer), id)); err != nil {
 		return err
 	}
+	if err := t.dropAttend(r); err != nil {
+		return err
+	}
 	t.count(mCount(r.State), -1)
 	return t.b(bRequests).Delete(id)
 }

@@ -83,6 +83,11 @@ func (t *tx) file(run string, f latch.Filing, now time.Time) (Filed, error) {
 			}
 		}
 	}
+	if f.RetryOf != "" { // whoever asks again has seen how it ended
+		if _, err := t.attend(f.RetryOf, f.By, now); err != nil {
+			return Filed{}, err
+		}
+	}
 	last, open, err := t.lastOpen(f.Customer)
 	if err != nil {
 		return Filed{}, err
@@ -193,7 +198,7 @@ func (t *tx) identify(identity, request string) error {
 // save writes a request and every index over it. was is nil for a new one. A
 // request that is done loses its hold and its intent.
 func (t *tx) save(was *latch.Request, r latch.Request) error {
-	r.AcceptedAt, r.NextAttemptAt, r.FinishedAt = r.AcceptedAt.UTC(), r.NextAttemptAt.UTC(), r.FinishedAt.UTC()
+	r.AcceptedAt, r.NextAttemptAt, r.FinishedAt, r.AttendedAt = r.AcceptedAt.UTC(), r.NextAttemptAt.UTC(), r.FinishedAt.UTC(), r.AttendedAt.UTC()
 	id, customer := []byte(r.ID), customerKey(r.Customer)
 	record := r
 	record.ID = "" // it is the key
@@ -232,7 +237,10 @@ func (t *tx) save(was *latch.Request, r latch.Request) error {
 	if err := t.closeIntent(r.ID, r.Customer); err != nil {
 		return err
 	}
-	return t.b(bFinished).Put(join(timeKey(r.FinishedAt), id), none)
+	if err := t.b(bFinished).Put(join(timeKey(r.FinishedAt), id), none); err != nil {
+		return err
+	}
+	return t.needsPerson(r)
 }
 
 func stateKey(s latch.State, id string) []byte { return append([]byte{stateByte(s)}, id...) }

@@ -14,6 +14,7 @@ var migrations = []func(*tx) error{
 	packIndex,   // schema 2: the account index in pages
 	addStale,    // schema 3: what was told of stale mappings
 	addClaims,   // schema 4: what accounts ask for by a field
+	addAttend,   // schema 5: what needs a person
 }
 
 // plainIndex are the generations of the account index up to schema 1: packed

@@ -32,6 +32,7 @@ func suite(t *testing.T, open func(t *testing.T) *Store) {
 		{"EarlierIntent", testEarlierIntent},
 		{"Cancel", testCancel},
 		{"Retry", testRetry},
+		{"Attend", testAttend},
 		{"Observe", testObserve},
 		{"Survey", testSurvey},
 		{"SurveyLoss", testSurveyLoss},

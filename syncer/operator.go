@@ -71,6 +71,18 @@ func (s *Syncer) Retry(ctx context.Context, ids []string, by string) (done []lat
 	return done, refused, nil
 }
 
+// Dismiss notes that a person looked at how requests ended, and leaves them so.
+func (s *Syncer) Dismiss(ctx context.Context, ids []string, by string) (done []latch.Request, refused map[string]string, err error) {
+	done, refused, err = s.store.Dismiss(ctx, ids, by, s.now())
+	if err != nil {
+		return nil, refused, fmt.Errorf("dismissing %d requests: %w", len(ids), err)
+	}
+	for _, r := range done {
+		s.log.Info("request dismissed", append(requestFields(latch.EventDismissed, r), zap.String("by", by), zap.String("outcome", string(r.Outcome)))...)
+	}
+	return done, refused, nil
+}
+
 // Backup writes a copy of the live state.
 func (s *Syncer) Backup(ctx context.Context, w io.Writer) (int64, error) {
 	size, err := s.store.Backup(ctx, w)

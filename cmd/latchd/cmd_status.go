@@ -107,7 +107,7 @@ func (a *app) printStatus(st server.Status, daemon bool) {
 		needs[latch.Outcome(o)] = n
 	}
 	if len(needs) > 0 {
-		line("for a person", "%s in 24 hours: %s", outcomesText(needs), listForPerson)
+		line("for a person", "%s: %s", outcomesText(needs), listForPerson)
 	}
 	line("state", "%s", st.State)
 }
