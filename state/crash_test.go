@@ -152,6 +152,10 @@ func crashScript() []func(context.Context, *Store) error {
 			return err
 		},
 		func(ctx context.Context, s *Store) error {
+			_, _, err := s.Dismiss(ctx, ids(rs[2]), "ann", at(6))
+			return err
+		},
+		func(ctx context.Context, s *Store) error {
 			_, err := s.Observe(ctx, "r", []latch.CustomerReading{seen(8, acc(8), 6)}, at(6))
 			return err
 		},
