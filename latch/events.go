@@ -74,6 +74,7 @@ const (
 	EventPaused          = "writes_paused"
 	EventResumed         = "writes_resumed"
 	EventPausedRun       = "run_paused"
+	EventPageSignIn      = "page_signed_in"
 	EventListening       = "http_listening"
 	EventHTTPError       = "http_error"
 	EventCallerRefused   = "caller_refused"

@@ -104,6 +104,25 @@ func (a *access) holder(key string) *guarded {
 	return found
 }
 
+// still gives a key as it is now; nil where it is no more.
+func (a *access) still(k Key) *guarded {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, g := range a.keys {
+		if g.Key == k {
+			return g
+		}
+	}
+	return nil
+}
+
+// anyOperator reports whether anybody could sign in to the page.
+func (a *access) anyOperator() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.ContainsFunc(a.keys, func(g *guarded) bool { return g.Role == RoleOperator })
+}
+
 // keyOf reads the key of a call, "Basic KEY" with the key verbatim, as Stax Bill
 // takes it (dev/authentication). present is false where there is none at all,
 // and wellFormed where there is something else.

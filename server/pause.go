@@ -31,14 +31,21 @@ func (s *Server) pause(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err := readJSON(w, r, &body); err != nil {
 		return nil, err
 	}
-	if len(body.Reason) > maxReason || strings.ContainsFunc(body.Reason, unicode.IsControl) {
-		return nil, &usageError{fmt.Sprintf("reason wants one line of at most %d bytes", maxReason)}
+	if err := checkReason(body.Reason); err != nil {
+		return nil, err
 	}
 	p, settled, err := s.sync.Pause(r.Context(), body.Reason, caller(r))
 	if err != nil {
 		return nil, err
 	}
 	return Paused{Pause: &p, Settled: settled}, nil
+}
+
+func checkReason(reason string) error {
+	if len(reason) > maxReason || strings.ContainsFunc(reason, unicode.IsControl) {
+		return &usageError{fmt.Sprintf("reason wants one line of at most %d bytes", maxReason)}
+	}
+	return nil
 }
 
 func (s *Server) resume(_ http.ResponseWriter, r *http.Request) (any, error) {

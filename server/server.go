@@ -33,6 +33,9 @@ type Options struct {
 	Wait    time.Duration // how long the Latch endpoint waits for an outcome
 	// Customer is nil where there are no services.
 	Customer CustomerObject
+	// AccountRoot is where an account is shown to people, ahead of its id; "" =
+	// not known.
+	AccountRoot string
 	// Level is that of the log, where it can be changed.
 	Level *zap.AtomicLevel
 	// Metrics answers with latchd's metrics; nil = none are kept.
@@ -41,11 +44,12 @@ type Options struct {
 
 // Server answers the operator's API.
 type Server struct {
-	sync    *syncer.Syncer
-	store   *state.Store
-	log     *zap.Logger
-	version string
-	level   *zap.AtomicLevel
+	sync     *syncer.Syncer
+	store    *state.Store
+	log      *zap.Logger
+	version  string
+	level    *zap.AtomicLevel
+	accounts string
 
 	access    *access
 	wait      atomic.Int64 // of time.Duration
@@ -65,7 +69,7 @@ const (
 
 // New makes a server; nothing listens before Serve.
 func New(o Options) *Server {
-	s := &Server{sync: o.Syncer, store: o.Store, log: o.Logger, version: o.Version, level: o.Level}
+	s := &Server{sync: o.Syncer, store: o.Store, log: o.Logger, version: o.Version, level: o.Level, accounts: o.AccountRoot}
 	s.access = newAccess(o.Keys)
 	s.customer = o.Customer
 	s.metrics = o.Metrics

@@ -91,6 +91,7 @@ func (s *Server) untilStopped(ctx context.Context, srv *http.Server, ended <-cha
 func (s *Server) tcpHandler(stop <-chan struct{}) http.Handler {
 	operator := s.Handler()
 	latching := s.latchHandler(stop)
+	pages := newPages(s)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, refuse := operator, refusal(refuseOperator)
 		if isLatchPath(r.URL.Path) {
@@ -99,6 +100,10 @@ func (s *Server) tcpHandler(stop <-chan struct{}) http.Handler {
 		if r.Body != http.NoBody {
 			readBy(w, time.Now().Add(bodyTime))
 			refuse = unread(refuse)
+		}
+		if pages.has(r) {
+			pages.ServeHTTP(w, r)
+			return
 		}
 		if withoutKey(r) {
 			operator.ServeHTTP(w, r)
