@@ -80,7 +80,7 @@ func (a *app) daemon(ctx context.Context) (err error) {
 	if err := counts.Watch(metrics.Sources{Store: store, Syncer: s, Salesforce: c.sf, StaxBill: c.sb, Say: notSeen}); err != nil {
 		return err
 	}
-	srv := server.New(server.Options{Syncer: s, Store: store, Logger: log, Version: versionText(), Keys: keysOf(cfg), Wait: cfg.Server.Wait, Customer: c.sb.CustomerObject, Level: &level, Metrics: counts.Handler(notSeen)})
+	srv := server.New(server.Options{Syncer: s, Store: store, Logger: log, Version: versionText(), Keys: keysOf(cfg), Wait: cfg.Server.Wait, Customer: c.sb.CustomerObject, Level: &level, Metrics: counts.Handler(notSeen), AccountRoot: accountRoot(cfg.Salesforce.LoginURL)})
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)

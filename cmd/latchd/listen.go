@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/url"
+	"strings"
 
 	"latchd/config"
 	"latchd/server"
@@ -58,4 +60,15 @@ func keysOf(cfg *config.Config) []server.Key {
 		keys[i] = server.NewKey(k.Name, k.Key.Reveal(), server.Role(k.Role), k.AllowForce)
 	}
 	return keys
+}
+
+// accountRoot is where Salesforce shows an account to people, ahead of its id:
+// the org's own address (My Domain). The addresses that all orgs share only sign
+// in.
+func accountRoot(login string) string {
+	u, err := url.Parse(login)
+	if err != nil || u.Host == "login.salesforce.com" || u.Host == "test.salesforce.com" {
+		return ""
+	}
+	return strings.TrimSuffix(u.Scheme+"://"+u.Host, "/") + "/"
 }
