@@ -258,8 +258,8 @@ func TestPageEscapes(t *testing.T) {
 	}
 }
 
-// TestPageOfMany: a list of 100,000 is paged, each once, and no page looks at
-// more than its own.
+// TestPageOfMany: what needs a person among 100,000 requests is paged by key,
+// each once, whatever stands between.
 func TestPageOfMany(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it files 100,000 requests")
@@ -313,4 +313,27 @@ func TestPageOfMany(t *testing.T) {
 	if len(seen) != many/500 || pages != many/500/pageSize {
 		t.Errorf("%d requests on %d pages", len(seen), pages)
 	}
+}
+
+// TestPageNews: a page that is left open asks for news by itself, and keeps
+// nobody signed in by it.
+func TestPageNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := apiServer(t)
+		b := newBrowser(t, s).signIn("o")
+		for range 3 {
+			time.Sleep(sessionIdle / 4)
+			b.get("/progress").want("in time", 200)
+		}
+		time.Sleep(sessionIdle / 4)
+		b.get("/progress").want("after the idle time", 401, "not signed in any more")
+		if b.get("/"); b.status != 303 {
+			t.Errorf("the overview: %d", b.status)
+		}
+		b.signIn("o")
+		for range 4 {
+			time.Sleep(sessionIdle / 4)
+			b.get("/").want("in use", 200)
+		}
+	})
 }
