@@ -45,7 +45,10 @@ func (s *Store) Reject(ctx context.Context, digest, by string, now time.Time) (A
 			if by != "" {
 				detail = "Rejected by " + by + "."
 			}
-			_, err := t.end("", r, latch.Rejected, detail, by, now)
+			if _, err := t.end("", r, latch.Rejected, detail, by, now); err != nil {
+				return false, err
+			}
+			_, err := t.attend(r.ID, by, now) // a person has just looked at it
 			return true, err
 		})
 }

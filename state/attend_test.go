@@ -87,6 +87,16 @@ func testAttend(t *testing.T, open func(t *testing.T) *Store) {
 	counts, err = s.CountNeedPerson(t.Context())
 	ok(t, err)
 	equal(t, "counted", counts[latch.NoCustomer]+10*counts[latch.Rejected], 11)
+	// What a person rejected, he has seen.
+	h := heldAt(t, s, fileOne(t, s, filing(8, 8), at(11)), "", at(11))
+	digest, _, err := s.HeldDigest(t.Context())
+	ok(t, err)
+	_, err = s.Reject(t.Context(), digest, "ann", at(11))
+	ok(t, err)
+	r, err := s.Request(t.Context(), h.Request)
+	ok(t, err)
+	equal(t, "outcome", r.Outcome, latch.Rejected)
+	equal(t, "seen by", r.AttendedBy, "ann")
 	// Old age takes it off too.
 	s.opts.KeepHistory = 1
 	for n := 1; n > 0; {

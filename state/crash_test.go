@@ -152,7 +152,18 @@ func crashScript() []func(context.Context, *Store) error {
 			return err
 		},
 		func(ctx context.Context, s *Store) error {
-			_, _, err := s.Dismiss(ctx, ids(rs[2]), "ann", at(6))
+			filed, err := s.File(ctx, "", []latch.Filing{filing(5, 5)}, at(6))
+			for _, f := range filed {
+				rs = append(rs, f.Request)
+			}
+			return err
+		},
+		func(ctx context.Context, s *Store) error {
+			_, err := s.Record(ctx, "r", []Verdict{{Request: rs[4].ID, To: latch.Done, Outcome: latch.Conflict}}, at(6))
+			return err
+		},
+		func(ctx context.Context, s *Store) error {
+			_, _, err := s.Dismiss(ctx, ids(rs[4]), "ann", at(6))
 			return err
 		},
 		func(ctx context.Context, s *Store) error {
