@@ -130,15 +130,36 @@ func TestPageInChromium(t *testing.T) {
 	c.do("the reason", chromedp.SendKeys("#reason", "audit <b>"))
 	c.press(`//main//form//button`)
 	c.says("paused", "Writes are paused.", "by api:ops: audit <b>")
+	waiting := e.ask(root, 32, e.box.AccountID(332), false)
 	c.open("/requests?state=pending", 200)
+	c.says("the queue", "Requests that are pending", e.box.AccountID(332))
 	c.lookAt("requests")
 	c.press(`//a[contains(., "Resume…")]`)
 	c.press(`//main//form//button`)
 	c.says("resumed", "Writes are resumed.")
+	ended(waiting, latch.Conflict)
 
+	// A run under way is followed without a new page.
+	if _, err := e.box.AddFault(sandbox.Fault{Match: sandbox.FaultMatch{Call: "latch"}, Do: sandbox.FaultAction{Hold: "before"}}); err != nil {
+		t.Fatal(err)
+	}
+	slow := e.ask(root, 2, e.box.AccountID(202), false)
+	if err := e.box.AwaitHeld(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
 	c.open("/runs", 200)
+	c.says("a run under way", "Planning", "under way")
 	c.lookAt("runs")
+	if err := e.box.SetFaults(nil); err != nil {
+		t.Fatal(err)
+	}
+	e.box.Release()
+	ended(slow, latch.Latched)
+	c.do("the end of the run", chromedp.WaitVisible(`#progress-over`))
+	c.says("the end of the run", "No run is under way.", "The run has ended.")
+	c.press(`//p[@id="progress-over"]/a`)
 	c.press(`(//tbody//a[contains(@href, "/runs/")])[1]`)
+	c.says("the run", "1 latched", e.box.AccountID(202))
 	c.lookAt("run")
 	c.do("searching", chromedp.SendKeys("#q", fmt.Sprint(e.box.CustomerID(8))+kb.Enter), chromedp.WaitVisible(`//h1[contains(., "Customer")]`))
 	c.lookAt("story-customer")
@@ -163,7 +184,7 @@ func TestPageInChromium(t *testing.T) {
 		t.Errorf("it ended with %d", code)
 	}
 	effects := e.effects()
-	for _, i := range []int{8, 16, 20} {
+	for _, i := range []int{2, 8, 16, 20} {
 		if effects[e.box.CustomerID(i)] != 1 {
 			t.Errorf("customer %d had %d effects", i, effects[e.box.CustomerID(i)])
 		}
