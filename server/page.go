@@ -110,10 +110,15 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
+	// With no-referrer browsers send "Origin: null" along with our own forms, which
+	// then look like those of another site; others are told nothing by this either.
+	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
+	if r.Body != http.NoBody {
+		h.Set("Connection", "close") // until the body is read: nobody waits for the rest of it
+	}
 	if err := p.origin.Check(r); err != nil {
 		p.failed(w, r, http.StatusForbidden, "This came from another site, so nothing was done.")
 		return
@@ -129,10 +134,10 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body != http.NoBody {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		if err := r.ParseForm(); err != nil {
-			w.Header().Set("Connection", "close") // the rest of the body is not waited for
 			p.failed(w, r, http.StatusBadRequest, "The form could not be read, so nothing was done.")
 			return
 		}
+		h.Del("Connection")
 		readBy(w, time.Time{})
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), pageTime)

@@ -28,7 +28,10 @@ func TestPageSignIn(t *testing.T) {
 	b.do("POST", "/sign-in", stolen).want("a form of another browser", 403)
 	b.do("POST", "/sign-in", form, "Sec-Fetch-Site", "cross-site").want("a form of another site", 403, "another site")
 	b.do("POST", "/sign-in", form, "Origin", "http://elsewhere.example").want("an old browser's form of another site", 403, "another site")
-	if b.do("POST", "/sign-in", form); b.status != 303 || b.header.Get("Location") != "/runs" {
+	if b.header.Get("Connection") != "close" {
+		t.Error("the rest of a form that was refused is waited for")
+	}
+	if b.do("POST", "/sign-in", form, "Origin", "http://example.com"); b.status != 303 || b.header.Get("Location") != "/runs" {
 		t.Fatalf("the right key: %d %s", b.status, b.body)
 	}
 	c := b.cookies["latchd"]
