@@ -63,6 +63,7 @@ func (s *Syncer) Retry(ctx context.Context, ids []string, by string) (done []lat
 	}
 	for _, f := range filed {
 		s.log.Info("request filed anew", append(requestFields(latch.EventRetried, f.Request), zap.String("by", by), zap.String("retryOf", f.Request.RetryOf))...)
+		s.tellSuperseded(f)
 		done = append(done, f.Request)
 	}
 	if len(done) > 0 {

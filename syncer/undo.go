@@ -181,6 +181,7 @@ func (s *Syncer) Undo(ctx context.Context, u Undo, after, by string) (steps []Un
 	for i, f := range filed {
 		steps[of[i]].Request, steps[of[i]].Known = f.Request.ID, f.Known
 		logFiled(s.log, zap.InfoLevel, f)
+		s.tellSuperseded(f)
 	}
 	s.Arrived()
 	return steps, next, nil

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"latchd/latch"
+	"latchd/state"
 	"latchd/syncer"
 )
 
@@ -53,5 +54,43 @@ func TestUndoOfTwoChanges(t *testing.T) {
 		if steps, _, err := w.sync.UndoSteps(w.ctx, u, ""); err != nil || len(steps) != 1 || steps[0].How != syncer.UndoNone {
 			t.Errorf("undone already: %+v %v", steps, err)
 		}
+	})
+}
+
+// TestUndoTellsWhoWaits: a caller whose request gives way to one that an undo or a
+// retry files is told at once.
+func TestUndoTellsWhoWaits(t *testing.T) {
+	set := syncer.Settings{Limits: latch.Limits{MaxRelatches: 1}}
+	inWorld(t, options{accounts: 200, customers: 60, set: set}, func(w *world) {
+		told := func(what string, watch *syncer.Watch, id string) {
+			t.Helper()
+			defer watch.Stop()
+			w.outcome(id, latch.Superseded)
+			select {
+			case <-watch.News():
+			default:
+				t.Errorf("who waited was not told of the request that %s", what)
+			}
+		}
+		w.ask(4, 104, true)
+		first := w.done().Run
+		second := w.ask(4, 108, true)
+		w.run() // held
+		watch := w.sync.Watch(second)
+		if _, _, err := w.sync.Undo(w.ctx, syncer.Undo{Run: first.ID}, "", "kim"); err != nil {
+			t.Fatal(err)
+		}
+		told("an undo filed", watch, second)
+
+		w.run() // that one is held now
+		open, _, err := w.store.Requests(w.ctx, state.RequestFilter{Customer: w.customer(4), States: []latch.State{latch.Held}}, "", 0)
+		if err != nil || len(open) != 1 {
+			t.Fatal(open, err)
+		}
+		watch = w.sync.Watch(open[0].ID)
+		if _, refused, err := w.sync.Retry(w.ctx, []string{second}, "kim"); err != nil || len(refused) != 0 {
+			t.Fatal(refused, err)
+		}
+		told("a retry filed", watch, open[0].ID)
 	})
 }
