@@ -37,6 +37,6 @@ loopback addresses.
 		}
 		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s |\n", f.path, variable(f.path), strings.TrimPrefix(f.kind(), "a "), def, strings.ReplaceAll(f.doc, "|", "\\|"))
 	}
-	b.WriteString("\n`server.api_keys` is a list, in the file only: `{name, key (a secret), role: latch or operator, allow_force}`.\nThe role latch may use the Latch endpoint ([latch-endpoint.md](latch-endpoint.md)), the role operator all that the socket may.\n`allow_force` lets a key ask for `forceLatch` there. Keys, the certificate and `server.wait` are read again on SIGHUP.\n")
+	b.WriteString("\n`server.api_keys` is a list, in the file only: `{name, key (a secret), role: latch or operator, allow_force}`.\nThe role latch may use the Latch endpoint ([latch-endpoint.md](latch-endpoint.md)), the role operator all that the socket may.\n`allow_force` lets a key of either role ask for `forceLatch`, which it may not without; an undo forces too. Keys, the certificate and `server.wait` are read again on SIGHUP.\n")
 	return b.String()
 }

@@ -37,6 +37,13 @@ func NewKey(name, key string, role Role, allowForce bool) Key {
 // by is how the state and the history name the holder of the key.
 func (k *Key) by() string { return "api:" + k.Name }
 
+// mayForce reports whether a call may ask for force: of a key only where
+// allow_force is set, whatever its role; of the socket always.
+func mayForce(r *http.Request) bool {
+	k := keyIn(r)
+	return k == nil || k.AllowForce
+}
+
 // What the holder of one key may do. A call is a page of a list or a latch, so
 // that this is far above what Stax Bill lets through in the end (1,000 a minute).
 const (

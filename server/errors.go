@@ -32,6 +32,16 @@ const (
 	KindFailed        = "failed"
 )
 
+// forceError means that a key asked for what forces, and may not force.
+type forceError struct{ message string }
+
+func (e *forceError) Error() string { return e.message }
+
+// Hint is what can be done about it.
+func (e *forceError) Hint() string {
+	return "ask without force, or ask the operator of latchd for allow_force in server.api_keys"
+}
+
 type usageError struct{ message string }
 
 func (e *usageError) Error() string { return e.message }
@@ -42,11 +52,15 @@ func asError(err error) (*Error, int) {
 	var digest *state.UnknownDigestError
 	var file *syncer.FileRefusedError
 	var undo *syncer.UndoError
+	var force *forceError
 	e := &Error{Kind: KindFailed, Message: oneLine(err.Error()), Hint: syncer.Hint(err)}
 	switch {
 	case errors.As(err, &usage), errors.As(err, &undo):
 		e.Kind = KindUsage
 		return e, http.StatusBadRequest
+	case errors.As(err, &force):
+		e.Kind = KindAccess
+		return e, http.StatusForbidden
 	case errors.Is(err, state.ErrNotFound):
 		e.Kind = KindNotFound
 		return e, http.StatusNotFound

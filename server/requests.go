@@ -1,7 +1,10 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
@@ -48,6 +51,9 @@ func (s *Server) addRequest(w http.ResponseWriter, r *http.Request) (any, error)
 	}
 	if body.Customer <= 0 {
 		return nil, &usageError{"fusebillId wants a positive number"}
+	}
+	if body.Force && !mayForce(r) {
+		return nil, &forceError{"this key may not force a latch"}
 	}
 	filed, err := s.sync.File(r.Context(), latch.Filing{
 		Customer: body.Customer, Account: account, Force: body.Force, Source: "command", By: caller(r), Interactive: true,
@@ -105,11 +111,35 @@ func (s *Server) retryRequests(w http.ResponseWriter, r *http.Request) (any, err
 	if err != nil {
 		return nil, err
 	}
+	forced := map[string]string{}
+	if !mayForce(r) {
+		if ids, err = s.withoutForced(r.Context(), ids, forced); err != nil {
+			return nil, err
+		}
+	}
 	done, refused, err := s.sync.Retry(r.Context(), ids, caller(r))
 	if err != nil {
 		return nil, err
 	}
-	return changed(done, refused), nil
+	maps.Copy(forced, refused)
+	return changed(done, forced), nil
+}
+
+// withoutForced leaves those out whose retry would force, and says so in refused.
+func (s *Server) withoutForced(ctx context.Context, ids []string, refused map[string]string) (left []string, err error) {
+	for _, id := range ids {
+		req, err := s.store.Request(ctx, id)
+		switch {
+		case errors.Is(err, state.ErrNotFound): // Retry says so
+		case err != nil:
+			return nil, fmt.Errorf("looking whether request %s forces: %w", id, err)
+		case req.Force:
+			refused[id] = "it asks for forceLatch, and this key may not force a latch"
+			continue
+		}
+		left = append(left, id)
+	}
+	return left, nil
 }
 
 // dismissRequests notes that somebody looked at how requests ended.
@@ -159,7 +189,7 @@ const importTime = 5 * time.Minute
 // importFile takes a file of requests as its body.
 func (s *Server) importFile(w http.ResponseWriter, r *http.Request) (any, error) {
 	p := &params{r: r}
-	o := syncer.ImportOptions{Name: p.text("name"), Force: p.text("force") == "true", Again: p.text("again") == "true", By: caller(r)}
+	o := syncer.ImportOptions{Name: p.text("name"), Force: p.text("force") == "true", Again: p.text("again") == "true", By: caller(r), NoForce: !mayForce(r)}
 	readBy(w, time.Now().Add(importTime))
 	rep, err := s.sync.Import(r.Context(), o, http.MaxBytesReader(w, r.Body, maxImport))
 	if err != nil {

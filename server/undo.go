@@ -28,6 +28,9 @@ func (s *Server) undo(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err := readJSON(w, r, &body); err != nil {
 		return nil, err
 	}
+	if !mayForce(r) {
+		return nil, &forceError{"an undo forces what it puts back, and this key may not force a latch"}
+	}
 	steps, next, err := s.sync.Undo(r.Context(), syncer.Undo{Run: body.Run, Request: body.Request}, body.After, caller(r))
 	if err != nil {
 		return nil, err

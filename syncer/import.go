@@ -31,6 +31,8 @@ type ImportOptions struct {
 	Name string
 	// Force makes the lines ask for force when the file does not say itself.
 	Force bool
+	// NoForce refuses the lines that ask for force.
+	NoForce bool
 	// Again files lines anew that were filed from the same file before.
 	Again bool
 	By    string
@@ -38,6 +40,8 @@ type ImportOptions struct {
 	// "import".
 	Source string
 }
+
+var errMayNotForce = errors.New("it asks for forceLatch, and the key of this call may not force a latch (allow_force)")
 
 // RefusedLine is a line that was not accepted, and why.
 type RefusedLine struct {
@@ -150,6 +154,12 @@ func (im importer) lines(ctx context.Context, o ImportOptions, lines iter.Seq[li
 			continue
 		}
 		f := l.Filing
+		if f.Force && o.NoForce {
+			l.Err = errMayNotForce
+			rep.Lines++
+			im.refused(rep, l)
+			continue
+		}
 		number := strconv.Itoa(l.Number)
 		f.Source, f.By, f.Identity = o.Source+":"+rep.Name+":"+number, o.By, identity+":"+number
 		if batch = append(batch, f); len(batch) < fileBatch {
