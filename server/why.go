@@ -215,11 +215,12 @@ func undoOf(st Story) []StoryUndo {
 			if e.Request != m.Request || !latch.Outcome(e.Kind).Changed() {
 				continue
 			}
-			says := fmt.Sprintf("Put account %s back.", e.From)
+			says, command := fmt.Sprintf("Put account %s back.", e.From), "latchd undo --request "+m.Request
 			if e.From == "" {
 				says = "It had no account before. No call takes one off: this writes the row with which Stax Bill's own import does."
+				command += fmt.Sprintf(" --unlatch-csv unlatch-%d.csv", st.Customer)
 			}
-			undo = append(undo, StoryUndo{says, "latchd undo --request " + m.Request})
+			undo = append(undo, StoryUndo{says, command})
 			break
 		}
 	}
