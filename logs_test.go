@@ -76,3 +76,67 @@ func TestEventsAreDocumented(t *testing.T) {
 		t.Errorf("docs/logs.md lists %s, which no code emits", event)
 	}
 }
+
+// TestLevelsAreDocumented: an event comes at no level that docs/logs.md does not
+// give it, since alerts are made by that table.
+func TestLevelsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("docs/logs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([a-z, ]+) \\|").FindAllStringSubmatch(string(page), -1) {
+		told[m[1]] = m[2]
+	}
+	events := map[string]string{}
+	text, err := os.ReadFile("latch/events.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(Event\w+)\s*= "(\w+)"`).FindAllStringSubmatch(string(text), -1) {
+		events[m[1]] = m[2]
+	}
+	set, lines := token.NewFileSet(), 0
+	err = filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(set, path, nil, 0)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			f, ok := call.Fun.(*ast.SelectorExpr)
+			level := ""
+			if ok {
+				level = strings.ToLower(f.Sel.Name)
+			}
+			if level != "debug" && level != "info" && level != "warn" && level != "error" {
+				return true
+			}
+			for _, arg := range call.Args {
+				ast.Inspect(arg, func(n ast.Node) bool {
+					if s, ok := n.(*ast.SelectorExpr); ok && events[s.Sel.Name] != "" {
+						lines++
+						if event := events[s.Sel.Name]; !strings.Contains(told[event], level) {
+							t.Errorf("%s: %s comes at %s, and docs/logs.md says %s", set.Position(call.Pos()), event, level, told[event])
+						}
+					}
+					return true
+				})
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines < 40 { // the walk itself must not go blind
+		t.Errorf("only %d log lines with an event were found", lines)
+	}
+}
