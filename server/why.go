@@ -29,7 +29,9 @@ type Story struct {
 	Events []StoryEvent    `json:"events"`
 	Cut    bool            `json:"cut,omitempty"` // there is more; latchd history has it
 	Open   []latch.Request `json:"open"`          // requests that are not done
-	Undo   []StoryUndo     `json:"undo"`
+	// Paused is why what is open stays so: nothing is written to Stax Bill.
+	Paused *latch.Pause `json:"paused,omitempty"`
+	Undo   []StoryUndo  `json:"undo"`
 }
 
 // StoryEvent is one line of the history in plain words.
@@ -168,8 +170,12 @@ func (s *Server) events(ctx context.Context, st *Story, f state.HistoryFilter, r
 	if st.Open, _, err = s.store.Requests(ctx, rf, "", maxEvents); err != nil {
 		return fmt.Errorf("reading what is open: %w", err)
 	}
-	if st.Open == nil {
+	if len(st.Open) == 0 {
 		st.Open = []latch.Request{}
+		return nil
+	}
+	if st.Paused, err = s.store.Pause(ctx); err != nil {
+		return fmt.Errorf("looking whether writes are paused: %w", err)
 	}
 	return nil
 }

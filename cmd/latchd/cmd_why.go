@@ -74,6 +74,9 @@ func (a *app) printStory(st server.Story) error {
 		}
 		fmt.Fprintln(&b)
 	}
+	if st.Paused != nil {
+		fmt.Fprintf(&b, "  %s\n", pausedText(st.Paused))
+	}
 	if len(st.Holders) > 1 {
 		ids := make([]string, len(st.Holders))
 		for i, id := range st.Holders {
