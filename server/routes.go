@@ -1,16 +1,19 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"go.uber.org/zap"
 
 	"latchd/latch"
@@ -152,7 +155,11 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 
 // readJSON reads a bounded body strictly.
 func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return &usageError{"the body is not the JSON that this call takes: " + err.Error()}
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		return &usageError{"the body is not the JSON that this call takes: " + err.Error()}
@@ -160,8 +167,36 @@ func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return &usageError{"something stands behind the JSON of the body"}
 	}
+	if name, there := namedTwice(body); there {
+		return &usageError{fmt.Sprintf("the body has %s twice, so that nobody knows which one is meant", name)}
+	}
 	readBy(w, time.Time{})
 	return nil
+}
+
+// namedTwice finds a name that an object has twice in any case, of which
+// encoding/json would take the last. The names are known ones, so few.
+func namedTwice(body []byte) (name string, there bool) {
+	d := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
+		return "", false
+	}
+	var names []string
+	for d.PeekKind() == '"' {
+		t, err := d.ReadToken()
+		if err != nil {
+			return "", false
+		}
+		name = t.String()
+		if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) }) {
+			return name, true
+		}
+		names = append(names, name)
+		if err := d.SkipValue(); err != nil {
+			return "", false
+		}
+	}
+	return "", false
 }
 
 // params reads the parameters of a call and keeps the first problem.

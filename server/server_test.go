@@ -64,6 +64,8 @@ func TestCalls(t *testing.T) {
 		{"POST", server.Root + "/requests", "{", 400, "not the JSON"},
 		{"POST", server.Root + "/requests", add + "x", 400, "behind the JSON"},
 		{"POST", server.Root + "/requests", `{"fusebillid2":1}`, 400, "unknown field"},
+		{"POST", server.Root + "/requests", `{"fusebillId":7,"salesforceId":"0014100000JJ3wt","fusebillId":8}`, 400, "fusebillId twice"},
+		{"POST", server.Root + "/requests", `{"fusebillId":7,"salesforceId":"0014100000JJ3wt","FuseBill\u0049d":8}`, 400, "FuseBillId twice"},
 		{"POST", server.Root + "/requests", `{"fusebillId":0,"salesforceId":"0014100000JJ3wt"}`, 400, "positive"},
 		{"POST", server.Root + "/requests", `{"fusebillId":1,"salesforceId":"0014100000jj3wtaad"}`, 400, "it was 0014100000JJ3wtAAD"},
 		{"POST", server.Root + "/requests", strings.Repeat(" ", 2<<20), 400, "too large"},
