@@ -219,6 +219,10 @@ func (c *Config) whole(say, warn func(path, message string)) {
 	c.listening(say, warn)
 }
 
+// enoughKey is how many characters a key has that nobody guesses, at the rate of
+// calls without a key that are answered.
+const enoughKey = 20
+
 // listening checks who may ask over TCP, and whether others can listen in.
 func (c *Config) listening(say, warn func(path, message string)) {
 	s := c.Server
@@ -237,6 +241,11 @@ func (c *Config) listening(say, warn func(path, message string)) {
 	}
 	if len(s.APIKeys) == 0 {
 		say("server.listen", "wants server.api_keys: without a key nobody may ask")
+	}
+	for _, k := range s.APIKeys {
+		if n := len(k.Key.Reveal()); n < enoughKey {
+			warn("server.api_keys", fmt.Sprintf("the key %q has %d characters and may be guessed; openssl rand -base64 32 makes a good one", k.Name, n))
+		}
 	}
 	if s.Open() && s.TLS.CertFile == "" {
 		const readable = "keys and customers' data cross the network readable"

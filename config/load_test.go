@@ -227,6 +227,17 @@ func TestListeningOpenly(t *testing.T) {
 	}
 }
 
+// TestShortKey: a key that can be guessed is warned of, by its name.
+func TestShortKey(t *testing.T) {
+	for key, warned := range map[string]bool{"zqsecret0123456789a": true, "zqsecret0123456789ab": false} {
+		c, p := load(t, minimal+"server:\n  listen: 127.0.0.1:8711\n  api_keys: [{name: crm, key: "+key+"}]\n")
+		text := c.Warnings().Error()
+		if p != nil || strings.Contains(text, `the key "crm" has 19 characters`) != warned || strings.Contains(text, "zqsecret") {
+			t.Errorf("%s: %v %v", key, p, text)
+		}
+	}
+}
+
 // TestOpenDropFolder: a folder to which everybody may write is warned of.
 func TestOpenDropFolder(t *testing.T) {
 	for mode, warned := range map[os.FileMode]bool{0o770: false, 0o775: false, 0o777: true, 0o707: true} {
