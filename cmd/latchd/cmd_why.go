@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"latchd/latch"
 	"latchd/server"
 )
 
@@ -73,6 +75,9 @@ func (a *app) printStory(st server.Story) error {
 			fmt.Fprintf(&b, ": %s", r.Detail)
 		}
 		fmt.Fprintln(&b)
+	}
+	if slices.ContainsFunc(st.Open, func(r latch.Request) bool { return r.State == latch.Held }) {
+		fmt.Fprintln(&b, "  what is held: latchd plan shows it with its digest; latchd approve DIGEST releases it, latchd reject DIGEST ends it")
 	}
 	if st.Paused != nil {
 		fmt.Fprintf(&b, "  %s\n", pausedText(st.Paused))
