@@ -81,6 +81,18 @@ const (
 	KindAccountBack    = "account-back"   // deleted or merged away as it was told, it is there again
 )
 
+// Kinds gives all kinds of history entries, the outcomes too.
+func Kinds() []string {
+	kinds := []string{
+		KindAccepted, KindObserved, KindHeld, KindApproved, KindUnanswered,
+		KindAccountDeleted, KindAccountMerged, KindAccountBack,
+	}
+	for _, o := range Outcomes {
+		kinds = append(kinds, string(o))
+	}
+	return kinds
+}
+
 // The sources of an observed entry.
 const (
 	SeenBySurvey  = "survey"

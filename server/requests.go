@@ -234,7 +234,7 @@ func (s *Server) showMapping(_ http.ResponseWriter, r *http.Request) (any, error
 func (s *Server) listHistory(_ http.ResponseWriter, r *http.Request) (any, error) {
 	p := &params{r: r}
 	f := state.HistoryFilter{
-		Customer: p.customer("customer"), Account: p.account("account"), Request: p.text("request"), Run: p.text("run"), Kind: p.text("kind"), Since: p.since("since"),
+		Customer: p.customer("customer"), Account: p.account("account"), Request: p.text("request"), Run: p.text("run"), Kind: p.kind("kind"), Since: p.since("since"),
 	}
 	after, limit := p.text("after"), p.limit()
 	if p.err != nil {

@@ -249,6 +249,17 @@ func (p *params) account(name string) latch.AccountID {
 	return id
 }
 
+// kind takes a kind of entries of the history: with one that there is none of,
+// nothing would seem to have happened.
+func (p *params) kind(name string) string {
+	text := p.text(name)
+	if text == "" || slices.Contains(latch.Kinds(), text) {
+		return text
+	}
+	p.fail(name, "one of "+strings.Join(latch.Kinds(), ", "))
+	return ""
+}
+
 // since takes a time, or an age such as 24h.
 func (p *params) since(name string) time.Time {
 	text := p.text(name)

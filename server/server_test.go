@@ -71,6 +71,8 @@ func TestCalls(t *testing.T) {
 		{"POST", server.Root + "/requests", strings.Repeat(" ", 2<<20), 400, "too large"},
 		{"GET", server.Root + "/requests/none", "", 404, "not found"},
 		{"GET", server.Root + "/requests?state=nope", "", 400, "pending, waiting, held, applying, done"},
+		{"GET", server.Root + "/history?kind=relatch", "", 400, "kind wants one of accepted, observed, held, approved, unanswered, account-deleted, account-merged, account-back, latched, relatched,"},
+		{"GET", server.Root + "/history?kind=relatched", "", 200, ""},
 		{"GET", server.Root + "/requests?since=yesterday", "", 400, "an age such as 24h"},
 		{"GET", server.Root + "/requests?limit=0", "", 400, "positive"},
 		{"GET", server.Root + "/requests?customer=x", "", 400, "no customer id"},

@@ -95,7 +95,7 @@ func newHistoryCommand(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&account, "account", "", "from or to this `ACCOUNT`")
 	cmd.Flags().StringVar(&request, "request", "", "of the request `ID`")
 	cmd.Flags().StringVar(&run, "run", "", "of the run `ID`")
-	cmd.Flags().StringVar(&kind, "kind", "", "of this `KIND`: an outcome, or accepted, observed, held, approved, unanswered")
+	cmd.Flags().StringVar(&kind, "kind", "", "of this `KIND`: an outcome, or accepted, observed, held, approved, unanswered, account-deleted, account-merged, account-back")
 	cmd.Flags().StringVar(&since, "since", "", "since a `TIME`, a date, or an age such as 24h")
 	return listed(cmd)
 }
