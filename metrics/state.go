@@ -38,7 +38,7 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 var (
 	gRequests      = gauge("latchd_requests", "Requests by where they stand.", "state")
 	gOldestPending = gauge("latchd_oldest_pending_age_seconds", "How long ago the oldest pending request was accepted; 0 = none is pending. What waits or is held does not count.")
-	gNeedPerson    = gauge("latchd_requests_need_person", "Requests that the last runs, at most 100 of 24 hours, ended so that a person has to look.", "outcome")
+	gNeedPerson    = gauge("latchd_requests_need_person", "Requests that ended so that a person has to look, and that nobody saw to yet.", "outcome")
 	gRunUnderWay   = gauge("latchd_run_under_way", "1 while a run is under way, else 0.")
 	gLastRun       = gauge("latchd_last_run_timestamp_seconds", "When the last run ended.")
 	gLastResult    = gauge("latchd_last_run_result", "1 for how the last run ended, 0 for the others.", "result")
@@ -139,11 +139,6 @@ func (l *looker) health(ctx context.Context, show gives) error {
 		age = max(0, time.Since(h.OldestPending).Seconds())
 	}
 	show(gOldestPending, age)
-	for _, o := range latch.Outcomes {
-		if o.NeedsPerson() {
-			show(gNeedPerson, float64(h.Runs.NeedPerson[o]), string(o))
-		}
-	}
 	show.at(gLastRun, h.Runs.Ended.FinishedAt)
 	if h.Runs.Ended.ID != "" {
 		for _, r := range results {
@@ -169,6 +164,15 @@ func (l *looker) requests(ctx context.Context, show gives) error {
 	}
 	for _, s := range latch.States {
 		show(gRequests, float64(counts[s]), string(s))
+	}
+	left, err := l.Store.CountNeedPerson(ctx)
+	if err != nil {
+		return err
+	}
+	for _, o := range latch.Outcomes {
+		if o.NeedsPerson() {
+			show(gNeedPerson, float64(left[o]), string(o))
+		}
 	}
 	return nil
 }

@@ -64,8 +64,7 @@ type RunHistory struct {
 	Ended          latch.Run // the newest that has ended
 	LastComplete   time.Time // end of the last run that was done
 	FailuresInARow int
-	LastFailure    latch.Run             // the newest of these
-	NeedPerson     map[latch.Outcome]int // of the last 24 hours
+	LastFailure    latch.Run // the newest of these
 }
 
 // Health judges how latchd is, by its own records alone. It reads the last 100
@@ -78,7 +77,7 @@ func (s *Syncer) Health(ctx context.Context) (Health, error) {
 	if err != nil {
 		return h, fmt.Errorf("reading the last runs: %w", err)
 	}
-	h.Runs = historyOf(runs, now)
+	h.Runs = historyOf(runs)
 	// Those that wait or are held have a reason to be old.
 	page, _, err := s.store.Requests(ctx, state.RequestFilter{States: []latch.State{latch.Pending}}, "", 1)
 	if err != nil {
@@ -96,8 +95,8 @@ func (s *Syncer) Health(ctx context.Context) (Health, error) {
 }
 
 // historyOf reads runs, newest first.
-func historyOf(runs []latch.Run, now time.Time) RunHistory {
-	h := RunHistory{NeedPerson: map[latch.Outcome]int{}}
+func historyOf(runs []latch.Run) RunHistory {
+	var h RunHistory
 	counting := true
 	for i, run := range runs {
 		if i == 0 {
@@ -105,11 +104,6 @@ func historyOf(runs []latch.Run, now time.Time) RunHistory {
 		}
 		if h.Ended.ID == "" && run.Result != "" {
 			h.Ended = run
-		}
-		for o, n := range run.Outcomes {
-			if o.NeedsPerson() && run.StartedAt.After(now.Add(-24*time.Hour)) {
-				h.NeedPerson[o] += n
-			}
 		}
 		switch run.Result {
 		case latch.RunDone:
