@@ -206,7 +206,11 @@ func (s *sim) audit() {
 	for _, r := range all {
 		seen[r.ID] = true
 		m.order = append(m.order, r.ID)
-		if was, known := m.requests[r.ID]; known && was.State == latch.Done && was != r {
+		was, known := m.requests[r.ID]
+		if was.AttendedAt.IsZero() { // that somebody saw to it is the one thing that comes to it, once
+			was.AttendedAt, was.AttendedBy = r.AttendedAt, r.AttendedBy
+		}
+		if known && was.State == latch.Done && was != r {
 			s.violate("a done request changed: %+v, was %+v", r, was)
 		}
 		if (r.State == latch.Done) != (r.Outcome != "") {
