@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/http"
@@ -40,7 +41,11 @@ func (k *Key) by() string { return "api:" + k.Name }
 // mayForce reports whether a call may ask for force: of a key only where
 // allow_force is set, whatever its role; of the socket always.
 func mayForce(r *http.Request) bool {
-	k := keyIn(r)
+	return mayForceIn(r.Context())
+}
+
+func mayForceIn(ctx context.Context) bool {
+	k, _ := ctx.Value(keyKey{}).(*Key)
 	return k == nil || k.AllowForce
 }
 

@@ -11,6 +11,9 @@ import (
 	"latchd/latch"
 )
 
+// mayNotForce is told to who signed in with a key without allow_force.
+const mayNotForce = "The key that you signed in with may not force a latch: server.api_keys gives it no allow_force"
+
 // sourcePage is the source of requests that are filed on the page.
 const sourcePage = "page"
 
@@ -73,6 +76,8 @@ func (p *pages) confirm(w http.ResponseWriter, r *http.Request, v *visit) error 
 	page := confirmPage{frame: f, Choice: name, Do: c.do, Danger: c.danger, Back: localPath(q.Get("back"))}
 	if c.requests && len(q["id"]) == 0 {
 		page.Says, page.Nothing = []string{"No request was chosen. Go back and tick some."}, true
+	} else if name == "force" && !v.key.AllowForce {
+		page.Says, page.Nothing = []string{mayNotForce + "."}, true
 	} else if err := c.shows(p, r.Context(), &page, q); err != nil {
 		return err
 	}
@@ -90,7 +95,7 @@ func (p *pages) choose(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if c.requests && len(r.PostForm["id"]) > pageSize {
 		return &usageError{fmt.Sprintf("at most %d requests at once", pageSize)}
 	}
-	notice, err := c.acts(p, r.Context(), v.key.by(), r.PostForm)
+	notice, err := c.acts(p, context.WithValue(r.Context(), keyKey{}, &v.key), v.key.by(), r.PostForm)
 	if err != nil {
 		return err
 	}
@@ -177,7 +182,7 @@ func (p *pages) showRetry(ctx context.Context, c *confirmPage, q url.Values) err
 }
 
 func (p *pages) retry(ctx context.Context, by string, form url.Values) (string, error) {
-	done, refused, err := p.s.sync.Retry(ctx, form["id"], by)
+	done, refused, err := p.s.retry(ctx, form["id"], by)
 	if err != nil {
 		return "", err
 	}
@@ -211,6 +216,9 @@ func (p *pages) showForce(ctx context.Context, c *confirmPage, q url.Values) err
 
 // force files requests for exactly what was shown: id, from and to of each.
 func (p *pages) force(ctx context.Context, by string, form url.Values) (string, error) {
+	if !mayForceIn(ctx) {
+		return "", &forceError{mayNotForce}
+	}
 	ids, from, to := form["id"], form["from"], form["to"]
 	if len(ids) == 0 || len(from) != len(ids) || len(to) != len(ids) {
 		return "", &usageError{"the form is not as it was made"}

@@ -111,18 +111,26 @@ func (s *Server) retryRequests(w http.ResponseWriter, r *http.Request) (any, err
 	if err != nil {
 		return nil, err
 	}
-	forced := map[string]string{}
-	if !mayForce(r) {
-		if ids, err = s.withoutForced(r.Context(), ids, forced); err != nil {
-			return nil, err
-		}
-	}
-	done, refused, err := s.sync.Retry(r.Context(), ids, caller(r))
+	done, refused, err := s.retry(r.Context(), ids, caller(r))
 	if err != nil {
 		return nil, err
 	}
+	return changed(done, refused), nil
+}
+
+// retry files requests anew, but for those that force where the caller may not.
+func (s *Server) retry(ctx context.Context, ids []string, by string) (done []latch.Request, refused map[string]string, err error) {
+	forced := map[string]string{}
+	if !mayForceIn(ctx) {
+		if ids, err = s.withoutForced(ctx, ids, forced); err != nil {
+			return nil, nil, err
+		}
+	}
+	if done, refused, err = s.sync.Retry(ctx, ids, by); err != nil {
+		return nil, nil, err
+	}
 	maps.Copy(forced, refused)
-	return changed(done, forced), nil
+	return done, forced, nil
 }
 
 // withoutForced leaves those out whose retry would force, and says so in refused.
