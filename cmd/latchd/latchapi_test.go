@@ -33,7 +33,7 @@ func (e *estate) api(settings ...string) string {
   api_keys:
     - {name: crm, key: {file: %s}, role: latch}
     - {name: billing, key: {file: %s}, role: latch, allow_force: true}
-    - {name: ops, key: {file: %s}, role: operator}
+    - {name: ops, key: {file: %s}, role: operator, allow_force: true}
 schedule: {sync: "0 0 1 1 *"}
 `, address, e.write("crm.key", crmKey), e.write("force.key", forceKey), e.write("ops.key", opsKey))))
 	e.env = append(e.env, settings...)
