@@ -135,20 +135,11 @@ func warn(log *zap.Logger, c *config.Config) {
 	}
 }
 
-// warnings are what works and is unwise, and what is set and has no effect in
-// this version: nobody may trust a webhook that never fires.
+// warnings are what works and is unwise.
 func warnings(c *config.Config) []string {
 	var out []string
 	for _, w := range c.Warnings() {
 		out = append(out, w.String())
-	}
-	for _, s := range []struct {
-		name string
-		set  bool
-	}{} {
-		if s.set {
-			out = append(out, s.name+": is set and has no effect in this version of latchd")
-		}
 	}
 	return out
 }
