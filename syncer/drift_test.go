@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -105,15 +106,16 @@ func TestChangesThatNeverStandStill(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
-		box, count := w.wire.h, 5000
+		box := w.wire.h
+		var count atomic.Int64 // two pages are on their way at once
+		count.Store(5000)
 		w.wire.h = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			if !strings.Contains(r.URL.RawQuery, "modifiedTimestamp") {
 				box.ServeHTTP(rw, r)
 				return
 			}
 			n, _ := strconv.Atoi(r.URL.Query().Get("pageNumber"))
-			rw.Header().Set("X-Count", strconv.Itoa(count))
-			count--
+			rw.Header().Set("X-Count", strconv.FormatInt(count.Add(-1), 10))
 			var rows []string
 			for i := range 1000 {
 				rows = append(rows, fmt.Sprintf(`{"id":%d,"salesforceId":null}`, n*1000+i+1))
