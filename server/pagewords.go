@@ -32,7 +32,6 @@ func (p *pages) words() template.FuncMap {
 		"took":      func(r latch.Run) string { return r.FinishedAt.Sub(r.StartedAt).Round(100 * time.Millisecond).String() },
 		"outcomes":  outcomesOf,
 		"calls":     func() []latch.Outcome { return latch.Outcomes },
-		"action":    actionText,
 		"orNone":    orNoAccount,
 		"sub":       func(a, b int) int { return a - b },
 		"kind":      kindText,
@@ -170,16 +169,6 @@ func triggerText(t string) string {
 		return "asked for"
 	}
 	return t
-}
-
-func actionText(a latch.Action) string {
-	switch a {
-	case latch.Latch:
-		return "latch"
-	case latch.Relatch:
-		return "relatch"
-	}
-	return string(a)
 }
 
 // outcomesOf says how many requests of a run ended how.

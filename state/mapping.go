@@ -145,6 +145,18 @@ func (s *Store) MappingCount(ctx context.Context) (n int, err error) {
 // changes nothing for a customer with an open intent, or whose mapping is newer
 // than the reading. One transaction; may be repeated.
 func (s *Store) Observe(ctx context.Context, run string, readings []latch.CustomerReading, now time.Time) (changed []latch.Entry, err error) {
+	return s.takeReadings(ctx, run, readings, now, func(*tx, latch.CustomerReading) error { return nil })
+}
+
+// Confirm is Observe, and dates the mapping of a customer that shows what is
+// known already: a survey whose rows were asked for before leaves it alone then.
+func (s *Store) Confirm(ctx context.Context, run string, readings []latch.CustomerReading, now time.Time) (changed []latch.Entry, err error) {
+	return s.takeReadings(ctx, run, readings, now, (*tx).confirm)
+}
+
+// takeReadings observes readings; known is called for one that shows what is
+// known already.
+func (s *Store) takeReadings(ctx context.Context, run string, readings []latch.CustomerReading, now time.Time, known func(*tx, latch.CustomerReading) error) (changed []latch.Entry, err error) {
 	if err := checkSize(len(readings)); err != nil {
 		return nil, err
 	}
@@ -152,11 +164,15 @@ func (s *Store) Observe(ctx context.Context, run string, readings []latch.Custom
 		changed = nil
 		for _, r := range readings {
 			e, err := t.observe(run, latch.SeenByReading, r, now.UTC())
+			switch {
+			case err != nil:
+			case e != nil:
+				changed = append(changed, *e)
+			default:
+				err = known(t, r)
+			}
 			if err != nil {
 				return fmt.Errorf("observe customer %d: %w", r.Customer, err)
-			}
-			if e != nil {
-				changed = append(changed, *e)
 			}
 		}
 		return nil
@@ -167,41 +183,14 @@ func (s *Store) Observe(ctx context.Context, run string, readings []latch.Custom
 	return changed, nil
 }
 
-// Confirm is Observe, and dates the mapping of a customer that shows what is
-// known already: a survey whose rows were asked for before leaves it alone then.
-func (s *Store) Confirm(ctx context.Context, run string, readings []latch.CustomerReading, now time.Time) (changed []latch.Entry, err error) {
-	if err := checkSize(len(readings)); err != nil {
-		return nil, err
+// confirm dates a customer's mapping by a reading that shows the same.
+func (t *tx) confirm(r latch.CustomerReading) error {
+	m, found, err := t.mapping(r.Customer)
+	if err != nil || !found || m.Account != readAccount(r) || !r.At.After(m.At) {
+		return err
 	}
-	err = s.update(ctx, stepObserve, func(t *tx) error {
-		changed = nil
-		for _, r := range readings {
-			e, err := t.observe(run, latch.SeenByReading, r, now.UTC())
-			if err != nil {
-				return fmt.Errorf("confirm customer %d: %w", r.Customer, err)
-			}
-			if e != nil {
-				changed = append(changed, *e)
-				continue
-			}
-			m, found, err := t.mapping(r.Customer)
-			if err != nil {
-				return err
-			}
-			if !found || m.Account != readAccount(r) || !r.At.After(m.At) {
-				continue
-			}
-			m.At = r.At
-			if err := t.setMapping(r.Customer, m); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return changed, nil
+	m.At = r.At
+	return t.setMapping(r.Customer, m)
 }
 
 func (t *tx) observe(run, by string, r latch.CustomerReading, now time.Time) (*latch.Entry, error) {
