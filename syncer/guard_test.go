@@ -67,6 +67,38 @@ func TestGuardHoldsRelatches(t *testing.T) {
 	})
 }
 
+// TestToldOnceDurable: nothing is told of a request before the state has it, so
+// that whoever acts on the line finds it so.
+func TestToldOnceDurable(t *testing.T) {
+	inWorld(t, options{accounts: 400, customers: 100, set: syncer.Settings{Limits: latch.Limits{MaxRelatches: 1, MaxRelatchPercent: 100, MaxLatches: 5000}}}, func(w *world) {
+		w.done()
+		held := []string{w.ask(0, 300, true), w.ask(4, 301, true)}
+		conflict := w.ask(8, 302, false)
+		told := map[string]string{held[0]: latch.EventHeld, held[1]: latch.EventHeld, conflict: latch.EventOutcome}
+		line := func(id string) int {
+			return w.logs.FilterField(zapString("event", told[id])).FilterField(zapString("request", id)).Len()
+		}
+		passed := false
+		w.onStep("plan:before-record", func() {
+			passed = true
+			for id, event := range told {
+				if state := w.request(id).State; state != latch.Pending || line(id) != 0 {
+					t.Errorf("%s is told with the request still %s", event, state)
+				}
+			}
+		})
+		w.done()
+		for id, event := range told {
+			if line(id) != 1 {
+				t.Errorf("%s is told %d times", event, line(id))
+			}
+		}
+		if !passed {
+			t.Error("nothing was recorded")
+		}
+	})
+}
+
 // TestGuardCountsOverRuns: 300 forced single requests, one run each, are held
 // from the limit on.
 func TestGuardCountsOverRuns(t *testing.T) {

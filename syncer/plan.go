@@ -253,6 +253,7 @@ func (r *run) tripped(trips []latch.Trip) {
 // recordVerdicts makes everything durable that needs no call.
 func (r *run) recordVerdicts(ctx context.Context, qs []state.Queued, steps []latch.Step, now time.Time) error {
 	var verdicts []state.Verdict
+	var decided []int // whose verdict that is, among the steps
 	fullPull := false
 	for i, s := range steps {
 		r.keepPlanned(s)
@@ -277,18 +278,12 @@ func (r *run) recordVerdicts(ctx context.Context, qs []state.Queued, steps []lat
 			r.heldOften(s.Request)
 			v.To = latch.Held
 			v.Hold = &latch.Hold{Request: s.Request, Customer: s.Customer, Action: s.Action, From: s.From, To: s.To, Since: now.UTC(), Why: s.Detail}
-			r.log.Warn("a step is held by the guard", zap.String("event", latch.EventHeld), zap.String("request", s.Request),
-				zap.Int64("fusebillId", int64(s.Customer)), zap.String("salesforceId", string(s.To)), zap.String("from", string(s.From)), zap.String("detail", s.Detail))
 		case s.Outcome != "":
 			v.To = latch.Done
 		default:
 			r.putToWait(s.Request)
-			if old := qs[i].Request; old.State != latch.Waiting || old.WaitingFor != s.WaitingFor {
-				r.log.Info("a request waits", zap.String("event", latch.EventWaiting), zap.String("request", s.Request),
-					zap.Int64("fusebillId", int64(s.Customer)), zap.String("salesforceId", string(s.To)),
-					zap.String("waitingFor", string(s.WaitingFor)), zap.String("detail", s.Detail))
-			}
 		}
+		decided = append(decided, i)
 		verdicts = append(verdicts, v)
 	}
 	if fullPull {
@@ -306,13 +301,35 @@ func (r *run) recordVerdicts(ctx context.Context, qs []state.Queued, steps []lat
 	}
 	r.step("plan:after-record")
 	r.countDone(changed)
-	for _, req := range changed {
-		r.logDone(req)
+	for n, req := range changed {
+		i := decided[n]
+		r.logDecided(qs[i].Request, req, steps[i])
 		if req.State != latch.Held { // told once the list of what is held is kept
 			r.s.watches.tell(req.ID, nil)
 		}
 	}
 	return nil
+}
+
+// logDecided tells what was decided without a call, once it is durable: whoever
+// reads the line finds it so in the state.
+func (r *run) logDecided(was, is latch.Request, s latch.Step) {
+	fields := func(event string) []zap.Field {
+		return []zap.Field{
+			zap.String("event", event), zap.String("request", s.Request), zap.Int64("fusebillId", int64(s.Customer)),
+			zap.String("salesforceId", string(s.To)), zap.String("detail", s.Detail),
+		}
+	}
+	switch is.State {
+	case latch.Done:
+		r.logDone(is)
+	case latch.Held:
+		r.log.Warn("a step is held by the guard", append(fields(latch.EventHeld), zap.String("from", string(s.From)))...)
+	case latch.Waiting:
+		if was.State != latch.Waiting || was.WaitingFor != is.WaitingFor {
+			r.log.Info("a request waits", append(fields(latch.EventWaiting), zap.String("waitingFor", string(is.WaitingFor)))...)
+		}
+	}
 }
 
 // heldOften keeps a request out of the rest of this run that is held again and

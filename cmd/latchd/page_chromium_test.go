@@ -26,8 +26,13 @@ type chromium struct {
 	expected []string // what the console may say, each once
 }
 
-// chromiumTime bounds a whole test in the browser.
-const chromiumTime = 4 * time.Minute
+const (
+	// chromiumTime bounds a whole test in the browser.
+	chromiumTime = 4 * time.Minute
+	// chromiumStep bounds one thing done in it: what is not there to be clicked
+	// is waited for.
+	chromiumStep = 30 * time.Second
+)
 
 // newChromium starts the browser, or skips the test where there is none.
 func newChromium(t *testing.T, root string) *chromium {
@@ -80,7 +85,10 @@ func newChromium(t *testing.T, root string) *chromium {
 			}
 		}
 	})
-	c.do("starting the browser", chromedp.Navigate("about:blank"))
+	// The browser lives as long as the context that it is started with.
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
+		t.Fatalf("starting the browser: %v", err)
+	}
 	return c
 }
 
@@ -106,9 +114,16 @@ func axe(t *testing.T) string {
 	return string(text)
 }
 
+// step is for one thing done in the browser.
+func (c *chromium) step() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c.ctx, chromiumStep)
+}
+
 func (c *chromium) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	c.t.Helper()
-	if err := chromedp.Do(c.ctx, actions...); err != nil {
+	ctx, end := c.step()
+	defer end()
+	if err := chromedp.Do(ctx, actions...); err != nil {
 		c.t.Fatalf("%s: %v", what, err)
 	}
 }
@@ -116,7 +131,9 @@ func (c *chromium) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 // evaluated gives what a script in the page gives.
 func evaluated[T any](c *chromium, what, script string, options ...chromedp.EvaluateOption) T {
 	c.t.Helper()
-	v, err := chromedp.Run(c.ctx, chromedp.Evaluate[T](script, options...))
+	ctx, end := c.step()
+	defer end()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](script, options...))
 	if err != nil {
 		c.t.Fatalf("%s: %v", what, err)
 	}
@@ -126,7 +143,9 @@ func evaluated[T any](c *chromium, what, script string, options ...chromedp.Eval
 // open goes to a page; status is what it has to answer.
 func (c *chromium) open(path string, status int64) {
 	c.t.Helper()
-	res, err := chromedp.RunResponse(c.ctx, chromedp.Navigate(c.root+path))
+	ctx, end := c.step()
+	defer end()
+	res, err := chromedp.RunResponse(ctx, chromedp.Navigate(c.root+path))
 	if err != nil {
 		c.t.Fatalf("opening %s: %v", path, err)
 	}
@@ -138,7 +157,9 @@ func (c *chromium) open(path string, status int64) {
 // press clicks what leads to another page, and waits for that.
 func (c *chromium) press(selector string) {
 	c.t.Helper()
-	if _, err := chromedp.RunResponse(c.ctx, chromedp.Click(selector)); err != nil {
+	ctx, end := c.step()
+	defer end()
+	if _, err := chromedp.RunResponse(ctx, chromedp.Click(selector)); err != nil {
 		c.t.Fatalf("pressing %s: %v\n%s", selector, err, c.text())
 	}
 }
@@ -181,7 +202,9 @@ func (c *chromium) lookAt(name string) {
 	for _, l := range sights {
 		c.emulate(l)
 		over := evaluated[int](c, "measuring "+name, `document.documentElement.scrollWidth - document.documentElement.clientWidth`)
-		picture, err := chromedp.Run(c.ctx, chromedp.FullScreenshot(100))
+		ctx, end := c.step()
+		picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+		end()
 		if err != nil {
 			c.t.Fatalf("a picture of %s: %v", name, err)
 		}
@@ -199,7 +222,9 @@ func (c *chromium) lookAt(name string) {
 func (c *chromium) emulate(l sight) {
 	c.t.Helper()
 	c.do("turning to "+l.name, chromedp.EmulateViewport(l.width, 800))
-	_, err := chromedp.Call(c.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+	ctx, end := c.step()
+	defer end()
+	_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 		{Name: "prefers-color-scheme", Value: l.scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
 	}})
 	if err != nil {
@@ -230,7 +255,9 @@ axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(r.viol
 // scripts turns the scripts of pages off, or on again.
 func (c *chromium) scripts(on bool) {
 	c.t.Helper()
-	if _, err := chromedp.Call(c.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on}); err != nil {
+	ctx, end := c.step()
+	defer end()
+	if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on}); err != nil {
 		c.t.Fatalf("turning scripts on or off: %v", err)
 	}
 }
