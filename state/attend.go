@@ -209,33 +209,6 @@ func (s *Store) CountNeedPerson(ctx context.Context) (counts map[latch.Outcome]i
 	return counts, err
 }
 
-// addAttend lists what needs a person in a file that has no such list, in the
-// order in which it ended.
-func addAttend(t *tx) error {
-	for _, name := range [][]byte{bAttend, bAttendOf} {
-		if _, err := t.CreateBucketIfNotExists(name); err != nil {
-			return fmt.Errorf("make the bucket %s: %w", name, err)
-		}
-	}
-	ended := prefixed(t.b(bFinished).Cursor(), nil, nil)
-	for k := ended(); k != nil; k = ended() {
-		if err := t.alive(); err != nil {
-			return err
-		}
-		if len(k) < 8 {
-			return &badRecord{"the list of finished requests has a key that is too short"}
-		}
-		r, found, err := t.request(string(bytes.Clone(k[8:])))
-		if err != nil || !found {
-			return err
-		}
-		if err := t.needsPerson(r); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // attention is the part of Check that looks at who needs a person.
 func (k *checker) attention() error {
 	n, counts := 0, map[latch.Outcome]int{}
