@@ -1,10 +1,12 @@
 package latchd_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,6 +39,71 @@ var layers = map[string]struct {
 
 func TestLayers(t *testing.T) {
 	seen := map[string]bool{}
+	for path, file := range sources(t, parser.ImportsOnly) {
+		room := filepath.ToSlash(filepath.Dir(path))
+		layer, ok := layers[room]
+		if !ok {
+			t.Errorf("%s: the room %s is not in the table of layers; say there whom it may import, and why", path, room)
+			continue
+		}
+		seen[room] = true
+		for _, imp := range file.Imports {
+			name, err := strconv.Unquote(imp.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if other, ours := strings.CutPrefix(name, "latchd/"); ours && !slices.Contains(layer.may, other) {
+				t.Errorf("%s: %s may not import %s: %s", path, room, other, layer.why)
+			}
+		}
+	}
+	for room := range layers {
+		if !seen[room] {
+			t.Errorf("the table names the room %s, which is not there", room)
+		}
+	}
+}
+
+// TestRoomsAreDocumented: each room says once what it is for, and is in the list
+// of docs/architecture.md. Who imports whom stands in the table above alone, since
+// what was said of it elsewhere went wrong with the next import.
+func TestRoomsAreDocumented(t *testing.T) {
+	_, list, _ := strings.Cut(read(t, "docs/architecture.md"), "## Rooms\n\n```\n")
+	list, _, _ = strings.Cut(list, "```")
+	listed := map[string]bool{}
+	for line := range strings.Lines(list) {
+		listed[strings.Fields(line)[0]] = true
+	}
+	docs := map[string][]string{}
+	for path, file := range sources(t, parser.PackageClauseOnly|parser.ParseComments) {
+		if file.Doc != nil {
+			room := filepath.ToSlash(filepath.Dir(path))
+			docs[room] = append(docs[room], path)
+			if said := imports.FindString(file.Doc.Text()); said != "" {
+				t.Errorf("%s: the comment of the package says who imports whom (%q); the table of layers does", path, said)
+			}
+		}
+	}
+	for room := range layers {
+		if len(docs[room]) != 1 {
+			t.Errorf("the comment of the package %s is to stand in one file, and stands in %d: %v", room, len(docs[room]), docs[room])
+		}
+		if !listed[room] {
+			t.Errorf("the list of rooms in docs/architecture.md lacks %s", room)
+		}
+		delete(listed, room)
+	}
+	for room := range listed {
+		t.Errorf("docs/architecture.md lists the room %s, which is not there", room)
+	}
+}
+
+var imports = regexp.MustCompile(`\bimport(s|ed|ing)?\b [a-z/]+`)
+
+// sources are the files of the program and its tools, without tests.
+func sources(t *testing.T, mode parser.Mode) map[string]*ast.File {
+	t.Helper()
+	files := map[string]*ast.File{}
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -46,34 +113,11 @@ func TestLayers(t *testing.T) {
 		case d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
 			return nil
 		}
-		room := filepath.ToSlash(filepath.Dir(path))
-		layer, ok := layers[room]
-		if !ok {
-			t.Errorf("%s: the room %s is not in the table of layers; say there whom it may import, and why", path, room)
-			return nil
-		}
-		seen[room] = true
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
-		if err != nil {
-			return err
-		}
-		for _, imp := range file.Imports {
-			name, err := strconv.Unquote(imp.Path.Value)
-			if err != nil {
-				return err
-			}
-			if other, ours := strings.CutPrefix(name, "latchd/"); ours && !slices.Contains(layer.may, other) {
-				t.Errorf("%s: %s may not import %s: %s", path, room, other, layer.why)
-			}
-		}
-		return nil
+		files[path], err = parser.ParseFile(token.NewFileSet(), path, nil, mode)
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for room := range layers {
-		if !seen[room] {
-			t.Errorf("the table names the room %s, which is not there", room)
-		}
-	}
+	return files
 }

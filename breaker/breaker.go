@@ -1,9 +1,10 @@
 // Package breaker keeps calls back from a service that is out of order, so that
 // a dead one is not hammered, and finds out by itself when it is back.
 //
-// sfclient and staxbill put one in front of what they ask; syncer and server
-// show it. It knows no service: what counts as out of order is its user's
-// judgement.
+// It knows no service: what counts as out of order is its user's judgement. It
+// promises that no call goes out while it is open but one probe at a time; the
+// others fail at once with an OpenError, or wait for the probe under way. All of
+// it is in this file; begin with Breaker.
 package breaker
 
 import (

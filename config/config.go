@@ -1,10 +1,13 @@
 // Package config turns a YAML file and the environment into a checked
 // configuration.
 //
-// Only cmd imports it. It never starts anything and never reaches a network; the
-// files that it reads are the configuration itself and those that hold secrets.
-// No message of it ever quotes what it read: a secret may stand in the wrong
-// place.
+// It never starts anything and never reaches a network; the files that it reads
+// are the configuration itself and those that hold secrets. No message of it ever
+// quotes what it read: a secret may stand in the wrong place.
+//
+// Begin with fields.go, the table of all settings, from which loading, checks, the
+// schema and docs/configuration.md are made; load.go reads a file by it, check.go
+// looks at what hangs together.
 package config
 
 import (

@@ -1,9 +1,9 @@
 // Package metrics shows latchd to Prometheus: as counters what is told to it as it
 // happens, and as gauges what state, loop and clients hold at the time of a scrape.
 //
-// Only cmd imports it. It decides nothing, makes no call, walks neither queue nor
-// index, and no label of it holds an id, an address or a word that came from
-// outside.
+// It decides nothing, makes no call, walks neither queue nor index, and no label of
+// it holds an id, an address or a word that came from outside. This file has what
+// is counted, state.go what is looked at.
 package metrics
 
 import (

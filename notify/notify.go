@@ -1,9 +1,10 @@
 // Package notify tells people outside how latchd is: a dead man's switch after
 // every complete run, and a chat when something newly needs a person.
 //
-// Only cmd imports it. It waits for nobody: runs hand over their record and go
-// on, whatever the receivers do. Its addresses are secrets, since whoever knows
-// one can call it; no log line and no error holds them.
+// It waits for nobody: runs hand over their record and go on, whatever the
+// receivers do. Its addresses are secrets, since whoever knows one can call it; no
+// log line and no error holds them. This file has who is told when, heartbeat.go
+// and people.go what each is told.
 package notify
 
 import (

@@ -13,8 +13,11 @@
 // from the seed is held in memory, so an org of millions of accounts costs
 // nothing until it is changed.
 //
-// Any package may import it in tests; of the product only cmd/latchd does. It
-// shares no type with latchd's clients, so that a misreading of the wire cannot
+// It shares no type with latchd's clients, so that a misreading of the wire cannot
 // sit on both sides, and it must never be reachable from another machine: its
 // control paths ask for no key.
+//
+// Begin with sandbox.go. Files that begin with sf are Salesforce (sfroutes.go has
+// the paths), with stax Stax Bill (staxroutes.go), with soql the queries;
+// variants.go, faults.go, ledger.go and control.go are what tests take hold of.
 package sandbox

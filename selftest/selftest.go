@@ -2,10 +2,11 @@
 // copies of the program against a sandbox, kills them at every write boundary
 // and at random, and holds what came of it against the rules.
 //
-// Only cmd may import it. It sees the program from outside, by its commands and
-// their JSON, and the truth by the sandbox's own ledger; of the state's code it
-// uses nothing but the check of a file and the making of old records. It never
-// touches an operator's state or services.
+// It sees the program from outside, by its commands and their JSON, and the truth
+// by the sandbox's own ledger; of the state's code it uses nothing but the check of
+// a file and the making of old records. It never touches an operator's state or
+// services. Begin with this file; act.go has what the copies are made to do,
+// judge.go the rules that they are held against.
 package selftest
 
 import (

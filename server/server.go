@@ -1,9 +1,19 @@
-// Package server is the operator's API: JSON over HTTP, on a unix socket while
-// the daemon runs, and called in process by commands that run without one. So
-// there is one code path behind both.
+// Package server answers people and programs over HTTP:
 //
-// Only cmd imports it. It decides nothing: requests go to the syncer, questions
-// to the state. It never talks to Salesforce or Stax Bill itself.
+//   - the operator's API, JSON under /api/v1 (routes.go): on a unix socket while
+//     the daemon runs, in process for commands that run without one, so that there
+//     is one code path behind both, and over TCP for keys of the role operator;
+//   - the Latch endpoint, which takes what Stax Bill's own takes (latchroutes.go,
+//     latch.go), over TCP for keys of either role;
+//   - the page, for people with a browser (page.go), over TCP;
+//   - health, readiness, metrics and openapi.json (health.go, openapi.go), on the
+//     socket and over TCP.
+//
+// socket.go lets in who may open the socket, tcp.go who has a key. Every body,
+// answer and connection is bounded in size and time.
+//
+// It decides nothing: requests go to the syncer, questions to the state. It never
+// talks to Salesforce or Stax Bill itself.
 package server
 
 import (

@@ -1,12 +1,15 @@
 // Package sfclient asks Salesforce: it signs in, pulls Account ids in full or as
 // changes, and reads whether accounts exist. It never writes to Salesforce.
 //
-// syncer and cmd import it. It is built on simpleforce, of which it uses Query
-// and ApexREST alone, on a fresh simpleforce.Client for every call whose
-// transport (callTransport) does what that library does not: contexts,
-// time-outs, caps, renewal of the token, typed errors. simpleforce writes to the
-// standard log, whole URLs included, so a program that uses this package has to
-// send that log to nowhere.
+// It is built on simpleforce, of which it uses Query and ApexREST alone, on a
+// fresh simpleforce.Client for every call whose transport (callTransport) does
+// what that library does not: contexts, time-outs, caps, renewal of the token,
+// typed errors. simpleforce writes to the standard log, whole URLs included, so a
+// program that uses this package has to send that log to nowhere.
+//
+// Begin with this file, then call.go and transport.go (what every call goes
+// through), session.go and auth.go (signing in), pull.go, changes.go and bulk.go
+// (accounts), exists.go (readings), errors.go and hints.go (what can go wrong).
 package sfclient
 
 import (

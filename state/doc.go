@@ -2,9 +2,13 @@
 // and their queue, intents, the mapping, the account index, runs, plans and
 // approvals, and the history.
 //
-// syncer, server and cmd may import it; it imports latch only. It never calls a
-// service, never logs, never decides by the rules, and never runs a caller's
-// function inside a transaction. No type of bbolt leaves it.
+// It never calls a service, never logs, never decides by the rules, and never
+// runs a caller's function inside a transaction. No type of bbolt leaves it.
+//
+// Begin with records.go (what goes in and comes out) and keys.go (what lies in
+// the file), then follow one request: requests.go accepts it, queue.go gives it
+// out, record.go and intents.go write what is decided, settle.go what came of its
+// call. A file whose name begins with check looks for what cannot be.
 //
 // # What holds for every operation
 //

@@ -11,8 +11,11 @@
 // that the service's own rate headers give, so that a key used by nobody else
 // never earns a 429.
 //
-// The syncer and cmd/latchd may import it; of latchd it imports only latch. It
-// keeps nothing on disk, and never puts the API key into an error or a log.
+// It keeps nothing on disk, and never puts the API key into an error or a log.
+//
+// Begin with client.go, then latch.go (a call and its Fate) and errors.go.
+// transport.go, retry.go and budget.go are what every call goes through,
+// survey.go and customers.go the readings.
 //
 // The wire format is that of https://developer.staxbill.com/reference (named
 // "dev/" in comments). What is not documented there is not guessed: every

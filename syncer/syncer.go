@@ -1,9 +1,15 @@
-// Package syncer holds the run: pull, survey, collect, plan, apply, report, and
-// the loop that owns runs, so that only one is ever under way.
+// Package syncer holds the run: recover, bind, pull, survey, stale, collect, plan,
+// apply, report, and the loop that owns runs, so that only one is ever under way.
+// Beside the run it has what people and programs ask of it: files of requests and
+// the drop folder, audit, undo, pause, and the judgement of health.
 //
-// server and cmd may import it. It never parses flags or configuration files,
-// never serves anything, and never touches bbolt or a wire format: those belong
-// to state, sfclient and staxbill. A newcomer reads run.go first.
+// It promises that no latch call goes out whose intent is not durable, and that no
+// outcome is told that is not. It never parses flags or configuration files, never
+// serves anything, and never touches bbolt or a wire format.
+//
+// Begin with run.go, whose list of steps is the order of the other files; then
+// loop.go and trigger.go (who begins a run), plan.go, pipeline.go and settle.go
+// (what becomes of a request).
 package syncer
 
 import (
