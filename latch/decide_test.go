@@ -98,7 +98,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// TestDecideNeverForces holds for every reading: a first latch only on an
+// TestDecideProperties holds for every reading: a first latch only on an
 // unlatched customer, a relatch only under force, and never a call to an
 // account that was not seen.
 func TestDecideProperties(t *testing.T) {

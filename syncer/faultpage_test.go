@@ -1,16 +1,19 @@
 package syncer_test
 
 import (
+	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write docs/faults.md")
+var update = flag.Bool("update", false, "write docs/faults.md, and its count in docs/reliability.md")
 
 // letterWords are what the page says of the letters.
 var letterWords = []struct{ letter, words string }{
@@ -66,7 +69,8 @@ var elsewhere = []struct{ fault, comes, test string }{
 	{"DNS, TLS, resets and slow answers on real sockets", "as in the table", "`sfclient` and `staxbill` TestWire"},
 }
 
-func faultPage(t *testing.T) string {
+// faultPage is the page, and how many cells it has.
+func faultPage(t *testing.T) (page string, n int) {
 	table := cells(t)
 	var b strings.Builder
 	b.WriteString(pageHead)
@@ -78,7 +82,6 @@ func faultPage(t *testing.T) string {
 		fmt.Fprintf(&b, " %s |", p.name)
 	}
 	b.WriteString("\n|" + strings.Repeat("---|", len(phases)+1) + "\n")
-	n := 0
 	for _, tr := range troubles {
 		fmt.Fprintf(&b, "| %s |", tr.name)
 		for _, p := range phases {
@@ -99,20 +102,31 @@ func faultPage(t *testing.T) string {
 	for _, e := range elsewhere {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", e.fault, e.comes, e.test)
 	}
-	return b.String()
+	return b.String(), n
 }
 
-// TestFaultPage holds docs/faults.md and the table together.
+// TestFaultPage holds docs/faults.md and the table together, and the number of its
+// cells in docs/reliability.md.
 func TestFaultPage(t *testing.T) {
-	const page = "../docs/faults.md"
-	want := faultPage(t)
+	const page, proofs = "../docs/faults.md", "../docs/reliability.md"
+	want, n := faultPage(t)
+	told, err := os.ReadFile(proofs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile(`(\| \[faults\]\(#faults\) × phases \| )\d+( cells \|)`)
+	counted := row.ReplaceAll(told, fmt.Appendf(nil, "${1}%d${2}", n))
 	if *update {
-		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+		if err := errors.Join(os.WriteFile(page, []byte(want), 0o644), os.WriteFile(proofs, counted, 0o644)); err != nil {
 			t.Fatal(err)
 		}
+		told = counted
 	}
 	have, err := os.ReadFile(page)
 	if err != nil || string(have) != want {
 		t.Errorf("docs/faults.md is stale (%v): go test ./syncer -run TestFaultPage -update", err)
+	}
+	if !row.Match(told) || !bytes.Equal(told, counted) {
+		t.Errorf("docs/reliability.md does not say that there are %d cells: go test ./syncer -run TestFaultPage -update", n)
 	}
 }

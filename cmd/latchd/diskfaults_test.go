@@ -16,7 +16,7 @@ import (
 // TestStateCannotBeUsed: where the state is read-only, damaged, or of a newer
 // version, latchd ends before any call, says what to do, and leaves the file as
 // it is. With the file put right it carries on. (A state that is locked:
-// TestSecondDaemon and reach_test.go; a disk that is full: fulldisk_test.go.)
+// TestDaemon and reach_test.go; a disk that is full: fulldisk_test.go.)
 func TestStateCannotBeUsed(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(t *testing.T, path string)
