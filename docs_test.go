@@ -116,6 +116,18 @@ func TestNamedTestsAreThere(t *testing.T) {
 	}
 }
 
+// TestFuzzTargetsAreNamed: docs/reliability.md tells of every fuzz target.
+func TestFuzzTargetsAreNamed(t *testing.T) {
+	page := read(t, "docs/reliability.md")
+	for folder, of := range testFiles(t, token.NewFileSet()) {
+		for _, name := range testsOf(of) {
+			if strings.HasPrefix(name, "Fuzz") && !regexp.MustCompile(`\b`+name+`\b`).MatchString(page) {
+				t.Errorf("docs/reliability.md does not tell of %s of %s", name, folder)
+			}
+		}
+	}
+}
+
 // goTest is a call of go test: its packages, and the pattern of what it runs.
 var goTest = regexp.MustCompile(`go test((?: +-\w+)*(?: \./\S+| \.)*)[^` + "`" + `\n;&]*? -run (?:'([^'\n]*)'|"([^"\n]*)"|([^\s` + "`" + `]+))`)
 
@@ -197,13 +209,14 @@ func topLevel(pattern string) string {
 // link leads.
 var (
 	codeSpan = regexp.MustCompile("`([\\w.*-]+(?:/[\\w.*-]+)+)`")
+	nameIn   = regexp.MustCompile("`(\\w+)` (?:in|of) `([\\w/-]+\\.go)`")
 	link     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading  = regexp.MustCompile(`(?m)^#+ (.+)$`)
 	notSlug  = regexp.MustCompile(`[^\w \-]`)
 )
 
-// TestNamedFilesAreThere: a file of the tree that a page names is there, and a link
-// leads to a page and to a heading of it.
+// TestNamedFilesAreThere: a file of the tree that a page names is there and has what
+// it is named for, and a link leads to a page and to a heading of it.
 func TestNamedFilesAreThere(t *testing.T) {
 	found := 0
 	for _, page := range pages(t) {
@@ -216,6 +229,11 @@ func TestNamedFilesAreThere(t *testing.T) {
 			found++
 			if there, err := filepath.Glob(m[1]); err != nil || len(there) == 0 {
 				t.Errorf("%s names %s, which is not there", page, m[1])
+			}
+		}
+		for _, m := range nameIn.FindAllStringSubmatch(text, -1) {
+			if !strings.Contains(read(t, m[2]), m[1]) {
+				t.Errorf("%s names %s in %s, which does not have it", page, m[1], m[2])
 			}
 		}
 		for _, m := range link.FindAllStringSubmatch(text, -1) {
