@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 var (
 	fenced   = regexp.MustCompile("(?ms)^```.*?^```$")
 	inSpan   = regexp.MustCompile("`latchd\\s([^`]*)`")
+	flagSpan = regexp.MustCompile("`--([a-z-]+)[^`]*`")
 	inFence  = regexp.MustCompile(`(?m)(?:^\$ |[&|] |\$\()(?:sudo )?(?:latchd|go run \./cmd/latchd) ([^\n#|&>)]*)`)
 	isWord   = regexp.MustCompile(`^[a-z][a-z-]*$`)
 	manyWays = strings.NewReplacer(`\|`, "|", "[", "", "]", "", "…", "")
@@ -24,6 +26,7 @@ var (
 func TestNamedCommandsAreThere(t *testing.T) {
 	root := newRoot(&app{})
 	root.InitDefaultHelpCmd()
+	root.InitDefaultHelpFlag()
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultVersionFlag()
 	pages, err := filepath.Glob("../../docs/*.md")
@@ -41,6 +44,11 @@ func TestNamedCommandsAreThere(t *testing.T) {
 			found = append(found, inFence.FindAllSubmatch(fence, -1)...)
 		}
 		found = append(found, inSpan.FindAllSubmatch(fenced.ReplaceAll(text, nil), -1)...)
+		for _, m := range flagSpan.FindAllSubmatch(fenced.ReplaceAll(text, nil), -1) {
+			if !hasFlag(root, string(m[1])) {
+				t.Errorf("%s: no command has a flag --%s", filepath.Base(page), m[1])
+			}
+		}
 		for _, m := range found {
 			for _, words := range ways(strings.Fields(manyWays.Replace(string(m[1])))) {
 				calls++
@@ -70,13 +78,19 @@ func ways(words []string) [][]string {
 	return all
 }
 
+// hasFlag reports whether a command, or one below it, has a flag.
+func hasFlag(cmd *cobra.Command, name string) bool {
+	return cmd.Flags().Lookup(name) != nil || cmd.PersistentFlags().Lookup(name) != nil ||
+		slices.ContainsFunc(cmd.Commands(), func(sub *cobra.Command) bool { return hasFlag(sub, name) })
+}
+
 // typed says what is wrong with a command; "" = nothing.
 func typed(root *cobra.Command, words []string) string {
 	cmd := root
 	for i, word := range words {
 		name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
 		switch {
-		case strings.HasPrefix(word, "--") && cmd.Flag(name) == nil && root.PersistentFlags().Lookup(name) == nil && !(name == "help"):
+		case strings.HasPrefix(word, "--") && cmd.Flag(name) == nil && root.PersistentFlags().Lookup(name) == nil && name != "help":
 			return cmd.CommandPath() + " has no flag --" + name
 		case strings.HasPrefix(word, "-") || !isWord.MatchString(word) || i > 0 && strings.HasPrefix(words[i-1], "--"):
 		case cmd.HasSubCommands():
