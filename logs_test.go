@@ -105,7 +105,16 @@ func TestLevelsAreDocumented(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		within := map[string][]string{} // variable of a function → events in the fields that it holds
 		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				clear(within)
+			case *ast.AssignStmt:
+				if v, ok := n.Lhs[0].(*ast.Ident); ok && n.Tok == token.DEFINE {
+					within[v.Name] = eventsIn(n.Rhs[0], events)
+				}
+			}
 			call, ok := n.(*ast.CallExpr)
 			if !ok {
 				return true
@@ -119,15 +128,21 @@ func TestLevelsAreDocumented(t *testing.T) {
 				return true
 			}
 			for _, arg := range call.Args {
-				ast.Inspect(arg, func(n ast.Node) bool {
-					if s, ok := n.(*ast.SelectorExpr); ok && events[s.Sel.Name] != "" {
-						lines++
-						if event := events[s.Sel.Name]; !strings.Contains(told[event], level) {
-							t.Errorf("%s: %s comes at %s, and docs/logs.md says %s", set.Position(call.Pos()), event, level, told[event])
+				named := eventsIn(arg, events)
+				if call.Ellipsis.IsValid() { // of fields that were put together before
+					ast.Inspect(arg, func(n ast.Node) bool {
+						if v, ok := n.(*ast.Ident); ok {
+							named = append(named, within[v.Name]...)
 						}
+						return true
+					})
+				}
+				for _, event := range named {
+					lines++
+					if !strings.Contains(told[event], level) {
+						t.Errorf("%s: %s comes at %s, and docs/logs.md says %s", set.Position(call.Pos()), event, level, told[event])
 					}
-					return true
-				})
+				}
 			}
 			return true
 		})
@@ -139,4 +154,15 @@ func TestLevelsAreDocumented(t *testing.T) {
 	if lines < 40 { // the walk itself must not go blind
 		t.Errorf("only %d log lines with an event were found", lines)
 	}
+}
+
+// eventsIn are the events that an expression names.
+func eventsIn(x ast.Expr, events map[string]string) (named []string) {
+	ast.Inspect(x, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok && events[s.Sel.Name] != "" {
+			named = append(named, events[s.Sel.Name])
+		}
+		return true
+	})
+	return named
 }
