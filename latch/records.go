@@ -29,7 +29,7 @@ type Mapping struct {
 type Entry struct {
 	ID       string     `json:"id"` // rises with time
 	At       time.Time  `json:"at"`
-	Kind     string     `json:"kind"` // an outcome, or accepted, observed, held, approved, unanswered, dismissed
+	Kind     string     `json:"kind"` // an outcome, or one of the kinds below
 	Customer CustomerID `json:"fusebillId"`
 	Request  string     `json:"request,omitempty"`
 	Run      string     `json:"run,omitempty"`

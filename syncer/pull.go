@@ -28,7 +28,7 @@ const (
 
 // Notes that one run leaves for the next.
 const (
-	notePullFull    = "pull-full-wanted" // a request waits for a full pull
+	notePullFull    = "pull-full-wanted" // a request waits for a full pull, or accounts are out of sight
 	noteSurveysFull = "surveys-go-full"  // our own latches do not show in the changes filter
 	noteStale       = state.NoteStale    // mappings may be stale that nobody was told of
 	noteFollowing   = "following-merges" // requests.follow_merges as it was last

@@ -2,6 +2,8 @@
 // daemon, as one run, and as the commands by which people look after it.
 //
 // It holds flags, wiring and words; what latchd does is in the packages below.
+// Begin with app.go (the commands), reach.go (how they come to the API, with a
+// daemon and without), wire.go and daemon.go; a file cmd_*.go is a command.
 package main
 
 import (
