@@ -281,9 +281,9 @@ func (p *pages) showHeld(ctx context.Context, c *confirmPage, q url.Values) erro
 	if err != nil {
 		return err
 	}
-	current, total, err := p.s.store.HeldDigest(ctx)
+	held, current, total, err := p.s.store.Held(ctx, shownHeld)
 	if err != nil {
-		return fmt.Errorf("naming what is held: %w", err)
+		return fmt.Errorf("listing what is held: %w", err)
 	}
 	switch {
 	case c.Digest == "":
@@ -296,10 +296,7 @@ func (p *pages) showHeld(ctx context.Context, c *confirmPage, q url.Values) erro
 		}
 		c.Says = []string{says}
 	case current == c.Digest:
-		c.Total = total
-		if c.Steps, err = p.s.store.HeldSteps(ctx, shownHeld); err != nil {
-			return fmt.Errorf("listing what is held: %w", err)
-		}
+		c.Total, c.Steps = total, held
 		says := fmt.Sprintf("Exactly these %s go out with the next run, each as long as its customer has the account shown. What changed is held again.", steps(total))
 		if c.Choice == "reject" {
 			says = fmt.Sprintf("The requests of these %s end as rejected. Nothing changes in Stax Bill.", steps(total))

@@ -248,10 +248,7 @@ func (p *pages) held(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return err
 	}
 	page := heldPage{frame: f}
-	if page.Digest, page.Total, err = p.s.store.HeldDigest(r.Context()); err != nil {
-		return fmt.Errorf("naming what is held: %w", err)
-	}
-	if page.Steps, err = p.s.store.HeldSteps(r.Context(), shownHeld); err != nil {
+	if page.Steps, page.Digest, page.Total, err = p.s.store.Held(r.Context(), shownHeld); err != nil {
 		return fmt.Errorf("listing what is held: %w", err)
 	}
 	if page.Refused, err = p.refused(r.Context()); err != nil {

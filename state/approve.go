@@ -111,7 +111,7 @@ func (t *tx) shownUnder(digest string, now time.Time) ([]latch.Hold, error) {
 	if p != nil && now.Sub(p.At) <= plansFor {
 		return p.Steps, nil
 	}
-	held, err := t.heldNow()
+	held, err := t.heldFirst(0)
 	if err != nil {
 		return nil, err
 	}

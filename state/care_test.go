@@ -275,6 +275,7 @@ func operations(r latch.Request) map[string]func(context.Context, *Store) error 
 			return s.SaveRefusal(ctx, latch.Refusal{Digest: "d"}, at(1))
 		},
 		"HeldSteps":  func(ctx context.Context, s *Store) error { _, err := s.HeldSteps(ctx, 1); return err },
+		"Held":       func(ctx context.Context, s *Store) error { _, _, _, err := s.Held(ctx, 1); return err },
 		"HeldDigest": func(ctx context.Context, s *Store) error { _, _, err := s.HeldDigest(ctx); return err },
 		"Approve": func(ctx context.Context, s *Store) error {
 			digest, err := s.SavePlan(ctx, held, at(1))

@@ -140,3 +140,46 @@ func TestSurveyResumes(t *testing.T) {
 	equal(t, "carried through", must(s.MappingCount(t.Context()))(t), len(rows))
 	equal(t, "complete", must(s.SurveyInfo(t.Context()))(t).LastFull, at(1))
 }
+
+// TestHeldOfOneMoment: the digest beside a list is that of just this list, while
+// what is held changes.
+func TestHeldOfOneMoment(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "latchd.db"))
+	r, other := fileOne(t, s, filing(1, 1), at(0)), fileOne(t, s, filing(2, 2), at(0))
+	const changes = 100
+	done := make(chan struct{})
+	g, ctx := errgroup.WithContext(t.Context())
+	g.Go(func() error {
+		defer close(done)
+		for n := range changes {
+			h := latch.Hold{Request: r.ID, Customer: r.Customer, Action: latch.Relatch, From: acc(10 + n%7), To: r.Account}
+			if _, err := s.Record(ctx, "r", []Verdict{{Request: r.ID, To: latch.Held, Hold: &h}}, at(n)); err != nil {
+				return err
+			}
+			// A commit that changes nothing of what is held.
+			if _, err := s.Record(ctx, "r", []Verdict{{Request: other.ID, To: latch.Waiting, WaitingFor: latch.WaitRetry}}, at(n)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for range 2 {
+		g.Go(func() error {
+			for {
+				held, digest, n, err := s.Held(ctx, 0)
+				if err != nil {
+					return err
+				}
+				if holdsDigest(held) != digest || len(held) != n {
+					t.Errorf("%d steps under the digest %q of %d", len(held), digest, n)
+				}
+				select {
+				case <-done:
+					return nil
+				default:
+				}
+			}
+		})
+	}
+	ok(t, g.Wait())
+}

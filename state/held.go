@@ -48,19 +48,23 @@ func (t *tx) eachHeld(fn func(latch.Hold) error) error {
 // 0 = all. A hold takes some 300 bytes of memory.
 func (s *Store) HeldSteps(ctx context.Context, limit int) (held []latch.Hold, err error) {
 	err = s.view(ctx, func(t *tx) error {
-		held = nil
-		err := t.eachHeld(func(h latch.Hold) error {
-			if limit > 0 && len(held) == limit {
-				return errEnough
-			}
-			held = append(held, h)
-			return nil
-		})
-		if err == errEnough {
-			return nil
-		}
+		held, err = t.heldFirst(limit)
 		return err
 	})
+	return held, err
+}
+
+func (t *tx) heldFirst(limit int) (held []latch.Hold, err error) {
+	err = t.eachHeld(func(h latch.Hold) error {
+		if limit > 0 && len(held) == limit {
+			return errEnough
+		}
+		held = append(held, h)
+		return nil
+	})
+	if err == errEnough {
+		err = nil
+	}
 	return held, err
 }
 
@@ -71,21 +75,38 @@ var errEnough = fmt.Errorf("enough")
 // worked out when what is held has changed, and costs nothing otherwise: every
 // status asks for it, and after a burst 100,000 steps may be held.
 func (s *Store) HeldDigest(ctx context.Context) (digest string, n int, err error) {
-	version, known := s.held.get() // ahead of the look that it stands for
 	err = s.view(ctx, func(t *tx) error {
-		if known != nil {
-			digest, n = known.digest, known.n
-			return nil
-		}
-		held, err := t.heldNow()
-		digest, n = holdsDigest(held), len(held)
+		digest, n, err = s.heldDigest(t)
 		return err
 	})
+	return digest, n, err
+}
+
+// Held gives the first steps that are held, as HeldSteps does, with the digest
+// and the number of all, as of one moment: whoever approves the digest approves
+// what was shown.
+func (s *Store) Held(ctx context.Context, limit int) (held []latch.Hold, digest string, n int, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		if held, err = t.heldFirst(limit); err != nil {
+			return err
+		}
+		digest, n, err = s.heldDigest(t)
+		return err
+	})
+	return held, digest, n, err
+}
+
+func (s *Store) heldDigest(t *tx) (digest string, n int, err error) {
+	if d, ok := s.held.at(t.moment()); ok {
+		return d.digest, d.n, nil
+	}
+	held, err := t.heldFirst(0)
 	if err != nil {
 		return "", 0, err
 	}
-	s.held.keep(version, heldDigest{digest, n})
-	return digest, n, nil
+	d := heldDigest{holdsDigest(held), len(held)}
+	s.held.keep(t.moment(), d)
+	return d.digest, d.n, nil
 }
 
 // heldDigest is the digest of all that is held, and how much that is.
@@ -94,43 +115,45 @@ type heldDigest struct {
 	n      int
 }
 
-// heldCache remembers the last one worked out, until what is held changes.
+// heldCache remembers the digest last worked out, for every moment of the state
+// at which the same was held. A moment is the number of the last commit in it,
+// which only rises.
 type heldCache struct {
-	mu      sync.Mutex
-	version uint64 // rises after each commit that may have changed what is held
-	known   *heldDigest
+	mu     sync.Mutex
+	change uint64 // the last commit that changed what is held, or was to
+	known  *heldDigest
+	seen   uint64 // the moment at which known was worked out
 }
 
-func (c *heldCache) get() (version uint64, known *heldDigest) {
+// at gives what is known of a moment: nothing has changed what is held between
+// that and the one at which it was worked out.
+func (c *heldCache) at(moment uint64) (heldDigest, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.version, c.known
+	if c.known == nil || c.change > min(moment, c.seen) {
+		return heldDigest{}, false
+	}
+	return *c.known, true
 }
 
-// keep takes what was worked out from a look that began at a version; another
-// commit since then makes it stale.
-func (c *heldCache) keep(version uint64, d heldDigest) {
+func (c *heldCache) keep(moment uint64, d heldDigest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.version == version {
-		c.known = &d
+	if moment >= c.change {
+		c.known, c.seen = &d, moment
 	}
 }
 
-func (c *heldCache) changed() {
+// changes is told ahead of a commit, since its moment can be seen before the
+// commit has returned.
+func (c *heldCache) changes(moment uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.version++
-	c.known = nil
+	c.change = moment
 }
 
-func (t *tx) heldNow() (held []latch.Hold, err error) {
-	err = t.eachHeld(func(h latch.Hold) error {
-		held = append(held, h)
-		return nil
-	})
-	return held, err
-}
+// moment numbers what a transaction sees, or will have committed.
+func (t *tx) moment() uint64 { return uint64(t.ID()) }
 
 func holdsDigest(held []latch.Hold) string {
 	steps := make([]latch.Step, len(held))

@@ -126,15 +126,15 @@ func (s *Store) commit(ctx context.Context, step string, fn func(*tx) error) (er
 		return s.explain(err)
 	}
 	s.hook(step, "before-commit")
+	if t.held {
+		s.held.changes(t.moment())
+	}
 	committing = true
 	if err := btx.Commit(); err != nil {
 		// What a sync answers names no file.
 		err = unknown(fmt.Errorf("write the state %s: %w", s.path, err))
 		s.setBroken(err)
 		return fmt.Errorf("%s: %w", step, err)
-	}
-	if t.held {
-		s.held.changed()
 	}
 	s.hook(step, "after-commit")
 	return nil
