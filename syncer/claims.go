@@ -197,6 +197,7 @@ func (t *claimsTeller) tell(res state.ClaimsDecided) {
 		if t.line() {
 			logFiled(t.log, zap.InfoLevel, f)
 		}
+		t.s.tellSuperseded(f)
 	}
 	c.Refused += len(res.Refused)
 	c.Cancelled += len(res.Cancelled)
@@ -206,6 +207,7 @@ func (t *claimsTeller) tell(res state.ClaimsDecided) {
 			if t.line() {
 				t.logDone(req)
 			}
+			t.s.watches.tell(req.ID, nil)
 		}
 	}
 	for _, one := range res.Bad {

@@ -345,3 +345,29 @@ func TestFieldBulk(t *testing.T) {
 		})
 	}
 }
+
+// TestClaimTellsWhoWaits: who waits for a request hears that a claim took its place.
+func TestClaimTellsWhoWaits(t *testing.T) {
+	set := syncer.Settings{RequestField: sandbox.RequestField, Full: schedule(t, "0 3 * * 0"), Limits: latch.Limits{MaxRelatches: 1}}
+	inWorld(t, options{accounts: 300, customers: 100, set: set}, func(w *world) {
+		w.done()
+		w.ask(0, 200, true)
+		w.ask(4, 204, true)
+		id := w.ask(8, 208, true)
+		w.run()
+		if r := w.request(id); r.State != latch.Held {
+			t.Fatal(r.State)
+		}
+		watch := w.sync.Watch(id)
+		defer watch.Stop()
+		w.carry(250, 8)
+		time.Sleep(time.Minute)
+		w.run()
+		w.outcome(id, latch.Superseded)
+		select {
+		case <-watch.News():
+		default:
+			t.Error("who waited was not told of the request that a claim filed")
+		}
+	})
+}

@@ -99,6 +99,38 @@ func TestToldOnceDurable(t *testing.T) {
 	})
 }
 
+// TestCallToldOnceDurable: so is how a call went.
+func TestCallToldOnceDurable(t *testing.T) {
+	inWorld(t, options{accounts: 60, customers: 20}, func(w *world) {
+		w.done()
+		lost, refused := w.ask(1, 31, false), w.ask(2, 32, false)
+		w.fault(sandbox.FaultMatch{Call: "latch", Customer: int64(w.customer(1)), Nth: 1}, sandbox.FaultAction{Cut: "before"})
+		w.fault(sandbox.FaultMatch{Call: "latch", Customer: int64(w.customer(2))}, sandbox.FaultAction{Status: 409, Body: "malformed"})
+		lines := func(event, id string) int {
+			return w.logs.FilterField(zapString("event", event)).FilterField(zapString("request", id)).Len()
+		}
+		passed := map[string]bool{}
+		w.hook = func(step string) {
+			if step != "apply:before-settle" {
+				return
+			}
+			for id, event := range map[string]string{lost: latch.EventUnanswered, refused: latch.EventRefusedCall} {
+				if w.request(id).State != latch.Applying {
+					continue
+				}
+				passed[id] = true
+				if lines(event, id) != 0 {
+					t.Errorf("%s is told while its call is under way", event)
+				}
+			}
+		}
+		w.run()
+		if lines(latch.EventUnanswered, lost) != 1 || lines(latch.EventRefusedCall, refused) == 0 || !passed[lost] || !passed[refused] {
+			t.Errorf("told %d and %d times, %v", lines(latch.EventUnanswered, lost), lines(latch.EventRefusedCall, refused), passed)
+		}
+	})
+}
+
 // TestGuardCountsOverRuns: 300 forced single requests, one run each, are held
 // from the limit on.
 func TestGuardCountsOverRuns(t *testing.T) {

@@ -273,3 +273,57 @@ func TestTwoCallsOnTheirWay(t *testing.T) {
 		}
 	})
 }
+
+// TestEffectOfTheEarlierCall: a refused call whose customer has the account of an
+// earlier call is that one's effect, also where a merge sent the later one to
+// another account.
+func TestEffectOfTheEarlierCall(t *testing.T) {
+	set := syncer.Settings{Policy: latch.Policy{FollowMerges: true}}
+	inWorld(t, options{accounts: 60, customers: 10, set: set}, func(w *world) {
+		w.done()
+		id := w.ask(1, 21, false)
+		w.fault(sandbox.FaultMatch{Call: "latch", Nth: 1}, sandbox.FaultAction{Hold: "before"})
+		defer w.box.Release()
+		w.run()
+		time.Sleep(5 * time.Minute) // the quiet time is over
+		if err := w.box.MergeAccount(w.box.AccountID(21), w.box.AccountID(22)); err != nil {
+			t.Fatal(err)
+		}
+		w.onStep("apply:before-call", func() { w.hand(1, 21) }) // as the earlier call would
+		w.run()
+		w.outcome(id, latch.Latched)
+		m, _, err := w.store.Mapping(w.ctx, w.customer(1))
+		if err != nil || m.Account != w.account(21) || w.at(1) != w.account(21) {
+			t.Errorf("the mapping says %s, the customer has %s (%v)", m.Account, w.at(1), err)
+		}
+		es, _, err := w.store.History(w.ctx, historyOf(id), "", 10)
+		if err != nil || len(es) == 0 {
+			t.Fatal(es, err)
+		}
+		for _, e := range es {
+			if e.Kind == string(latch.Latched) && e.To != w.account(21) {
+				t.Errorf("the history has it latched to %s", e.To)
+			}
+		}
+	})
+}
+
+// TestEndedMeanwhile: what a person ends while a run decides about it is not the
+// run's.
+func TestEndedMeanwhile(t *testing.T) {
+	inWorld(t, options{accounts: 60, customers: 10}, func(w *world) {
+		w.done()
+		id := w.ask(0, 22, false) // a conflict
+		w.onStep("plan:before-record", func() {
+			if _, refused, err := w.sync.Cancel(w.ctx, []string{id}, "kim"); err != nil || len(refused) > 0 {
+				t.Error(err, refused)
+			}
+		})
+		rep := w.run()
+		w.outcome(id, latch.Cancelled)
+		lines := w.logs.FilterField(zapString("event", latch.EventOutcome)).FilterField(zapString("request", id)).Len()
+		if len(rep.Run.Outcomes) != 0 || lines != 0 {
+			t.Errorf("the run counts %v and tells of it %d times", rep.Run.Outcomes, lines)
+		}
+	})
+}

@@ -300,9 +300,12 @@ func (r *run) recordVerdicts(ctx context.Context, qs []state.Queued, steps []lat
 		return fmt.Errorf("recording what was decided for %d requests: %w", len(verdicts), err)
 	}
 	r.step("plan:after-record")
-	r.countDone(changed)
 	for n, req := range changed {
+		if req.State == latch.Done && req.Run != r.rec.ID {
+			continue // a person ended it meanwhile, and has told so
+		}
 		i := decided[n]
+		r.countDone([]latch.Request{req})
 		r.logDecided(qs[i].Request, req, steps[i])
 		if req.State != latch.Held { // told once the list of what is held is kept
 			r.s.watches.tell(req.ID, nil)

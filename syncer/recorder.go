@@ -167,7 +167,8 @@ func (rec *recorder) write(with func(context.Context, []state.Settlement, time.T
 	}
 	r.step("apply:after-settle")
 	r.countDone(reqs)
-	for _, req := range reqs {
+	for i, req := range reqs {
+		r.logCall(results[i])
 		r.logDone(req)
 	}
 	for _, res := range results {

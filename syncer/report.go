@@ -12,6 +12,7 @@ import (
 
 	"latchd/latch"
 	"latchd/sfclient"
+	"latchd/state"
 	"latchd/staxbill"
 )
 
@@ -180,6 +181,23 @@ func (r *run) logSummary(err error) {
 		fields = append(fields, zap.String("digest", r.rec.Digest))
 	}
 	r.log.Log(level, "run finished", fields...)
+}
+
+// logCall tells how a call went that has no plain success, once that is durable.
+func (r *run) logCall(res result) {
+	fields := func(event string) []zap.Field {
+		return []zap.Field{
+			zap.String("event", event), zap.String("request", res.intent.Request),
+			zap.Int64("fusebillId", int64(res.intent.Customer)), zap.String("salesforceId", string(res.intent.To)),
+		}
+	}
+	switch {
+	case res.refusal != nil:
+		r.log.Info("Stax Bill refused a call", append(fields(latch.EventRefusedCall), zap.Error(res.refusal))...)
+	case res.fate == state.FateUnanswered:
+		r.log.Warn("a call got no whole answer and may still take effect",
+			append(fields(latch.EventUnanswered), zap.String("detail", res.verdict.Answer))...)
+	}
 }
 
 // Hint is what the operator can do about err, "" where nothing is known.

@@ -8,8 +8,6 @@ import (
 	"hash/fnv"
 	"time"
 
-	"go.uber.org/zap"
-
 	"latchd/latch"
 	"latchd/state"
 	"latchd/staxbill"
@@ -31,6 +29,8 @@ type result struct {
 	// stands only once a success shows that it was its own.
 	counted  *staxbill.Error
 	accepted time.Time // when its request was, where counted is set
+	// refusal is Stax Bill's answered 4xx, where that was the answer.
+	refusal *staxbill.Error
 	// stop is why the run makes no further call, if it does not.
 	stop error
 	// interactive is set when somebody waits for the outcome.
@@ -149,8 +149,6 @@ func (r *run) unanswered(j job, detail string) result {
 	now := r.s.now()
 	verdict := r.retry(j, detail)
 	verdict.Answer = detail
-	r.log.Warn("a call got no whole answer and may still take effect", zap.String("event", latch.EventUnanswered),
-		zap.String("request", in.Request), zap.Int64("fusebillId", int64(in.Customer)), zap.String("salesforceId", string(in.To)), zap.String("detail", detail))
 	return result{intent: in, fate: state.FateUnanswered, at: now, quietUntil: now.Add(r.set.QuietTime), verdict: verdict}
 }
 
@@ -159,9 +157,7 @@ func (r *run) unanswered(j job, detail string) result {
 // anew.
 func (r *run) refused(ctx context.Context, j job, cause *staxbill.Error) result {
 	in := j.intent
-	res := result{intent: in, fate: state.FateRefused, at: r.s.now(), accepted: j.q.Request.AcceptedAt}
-	r.log.Info("Stax Bill refused a call", zap.String("event", latch.EventRefusedCall), zap.String("request", in.Request),
-		zap.Int64("fusebillId", int64(in.Customer)), zap.String("salesforceId", string(in.To)), zap.Error(cause))
+	res := result{intent: in, fate: state.FateRefused, at: r.s.now(), accepted: j.q.Request.AcceptedAt, refusal: cause}
 	explained, quiet, err := r.decideAgain(ctx, j)
 	switch {
 	case err != nil:
@@ -171,10 +167,14 @@ func (r *run) refused(ctx context.Context, j job, cause *staxbill.Error) result 
 		res.verdict.AddAttempt = false
 		return res
 	case explained != nil && explained.Outcome.Changed():
-		// An earlier call of this request, whose answer was not seen.
-		res := r.applied(in, explained.Detail)
-		res.verdict.Answer, res.verdict.ReadBack = cause.Error(), explained.ReadBack
-		return res
+		// An earlier call of this request, whose answer was not seen: it is that
+		// one's effect, and a merge in between may have sent this one elsewhere.
+		applied := r.applied(in, explained.Detail)
+		applied.refusal = cause
+		v := &applied.verdict
+		v.Outcome, v.From, v.Account = explained.Outcome, explained.From, explained.Account
+		v.Answer, v.ReadBack = cause.Error(), explained.ReadBack
+		return applied
 	case explained != nil:
 		res.verdict = *explained
 		res.verdict.Answer = cause.Error()
