@@ -130,7 +130,7 @@ func (a *audit) do(ctx context.Context) (err error) {
 		}
 		unseen += n
 		a.rep.Latched += len(page)
-		a.progress(Progress{Phase: "audit", Done: a.rep.Latched})
+		a.progress(Progress{Phase: PhaseAudit, Done: a.rep.Latched})
 		if len(page) < auditPage {
 			break
 		}
@@ -145,7 +145,7 @@ func (a *audit) do(ctx context.Context) (err error) {
 func (a *audit) survey(ctx context.Context) error {
 	surveyed, err := a.s.sb.Survey(ctx, time.Time{}, func(rows []latch.CustomerReading) error {
 		a.rep.Customers += len(rows)
-		a.progress(Progress{Phase: "survey", Done: a.rep.Customers})
+		a.progress(Progress{Phase: PhaseSurvey, Done: a.rep.Customers})
 		return a.scratch.StageSurvey(ctx, rows)
 	})
 	if err != nil {

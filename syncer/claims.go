@@ -108,7 +108,7 @@ func (r *run) stageClaims(ctx context.Context) (sfclient.Pulled, error) {
 		return pulled, st.end(ctx, err)
 	}
 	pulled, err = r.sf.PullClaimsBulk(ctx, r.carried.field, func() error {
-		r.progress("pull", st.rows, 0)
+		r.progress(PhasePull, st.rows, 0)
 		return nil
 	}, st.take(ctx))
 	if err == nil || !bulkFailed(err) {
@@ -134,7 +134,7 @@ type claimStage struct {
 func (s *claimStage) take(ctx context.Context) func([]latch.Claim) error {
 	return func(some []latch.Claim) error {
 		s.rows += len(some)
-		s.progress("pull", s.rows, 0)
+		s.progress(PhasePull, s.rows, 0)
 		if s.page = append(s.page, some...); len(s.page) < claimsStaged {
 			return nil
 		}

@@ -294,7 +294,7 @@ func (r *run) settledResults(results []result) {
 	r.mu.Lock()
 	done, expected := r.done, r.expected
 	r.mu.Unlock()
-	r.progress("apply", done, max(expected, done))
+	r.progress(PhaseApply, done, max(expected, done))
 }
 
 // guardedCall keeps a panic in a caller from ending the process: the call's

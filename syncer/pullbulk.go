@@ -77,7 +77,7 @@ func (r *run) stagePages(ctx context.Context, info state.IndexInfo, below int) (
 	rows := 0
 	return r.sf.PullAllBelow(ctx, below, func(page []latch.PackedAccountID) error {
 		rows += len(page)
-		r.progress("pull", rows, max(info.Count, rows))
+		r.progress(PhasePull, rows, max(info.Count, rows))
 		return r.store.StagePull(ctx, page)
 	})
 }
@@ -108,7 +108,7 @@ func (r *run) stageJob(ctx context.Context, info state.IndexInfo, job latch.Pull
 func (r *run) jobSteps(ctx context.Context, info state.IndexInfo, job *latch.PullJob) sfclient.BulkSteps {
 	done := rowsOf(*job)
 	rows := done
-	tell := func() { r.progress("pull", rows, max(info.Count, rows)) }
+	tell := func() { r.progress(PhasePull, rows, max(info.Count, rows)) }
 	return sfclient.BulkSteps{
 		Created: func(made latch.PullJob) error {
 			*job = made

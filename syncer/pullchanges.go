@@ -55,7 +55,7 @@ func (r *run) changesSince(ctx context.Context, since time.Time) (changes []latc
 				return errTooManyChanges
 			}
 			changes = append(changes, page...)
-			r.progress("pull", len(changes), 0)
+			r.progress(PhasePull, len(changes), 0)
 			return nil
 		})
 		var sferr *sfclient.Error

@@ -24,22 +24,22 @@ import (
 // run.
 func (r *run) steps(ctx context.Context) error {
 	for _, step := range []struct {
-		name string
-		do   func(context.Context) error
+		phase string
+		do    func(context.Context) error
 	}{
-		{"recover", r.recover},
-		{"bind", r.bind},
-		{"pull", r.pull},
-		{"survey", r.survey},
-		{"stale", r.stale},
-		{"collect", r.collect},
-		{"plan", r.planAndApply},
+		{PhaseRecover, r.recover},
+		{PhaseBind, r.bind},
+		{PhasePull, r.pull},
+		{PhaseSurvey, r.survey},
+		{PhaseStale, r.stale},
+		{PhaseCollect, r.collect},
+		{PhasePlan, r.planAndApply},
 	} {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r.step("run:" + step.name)
-		r.progress(step.name, 0, 0)
+		r.step("run:" + step.phase)
+		r.progress(step.phase, 0, 0)
 		if err := step.do(ctx); err != nil {
 			return err
 		}

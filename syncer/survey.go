@@ -63,7 +63,7 @@ func (r *run) surveyFull(ctx context.Context) error {
 	_, err := r.stageAndCommit(ctx, time.Time{}, func(rows []latch.CustomerReading) {
 		r.sampled.add(rows)
 		seen += len(rows)
-		r.progress("survey", seen, 0)
+		r.progress(PhaseSurvey, seen, 0)
 	})
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (r *run) surveyChanges(ctx context.Context, info state.SurveyInfo) (shown b
 			shown = shown || row.Customer.String() == expect
 		}
 		seen += len(rows)
-		r.progress("survey", seen, 0)
+		r.progress(PhaseSurvey, seen, 0)
 	})
 	if err != nil {
 		return false, err

@@ -33,7 +33,7 @@ type Order struct {
 
 // Progress is how far a run is.
 type Progress struct {
-	Phase string `json:"phase"` // recover, pull, survey, collect, plan, apply
+	Phase string `json:"phase"` // one of Phases
 	Done  int    `json:"done"`
 	Total int    `json:"total,omitempty"` // 0 = not known
 }
