@@ -29,7 +29,7 @@ type Mapping struct {
 type Entry struct {
 	ID       string     `json:"id"` // rises with time
 	At       time.Time  `json:"at"`
-	Kind     string     `json:"kind"` // an outcome, or one of the kinds below
+	Kind     string     `json:"kind"` // one of Kinds
 	Customer CustomerID `json:"fusebillId"`
 	Request  string     `json:"request,omitempty"`
 	Run      string     `json:"run,omitempty"`
@@ -81,10 +81,11 @@ const (
 	KindAccountBack    = "account-back"   // deleted or merged away as it was told, it is there again
 )
 
-// Kinds gives all kinds of history entries, the outcomes too.
+// Kinds gives all kinds of history entries, the outcomes too: what a history can be
+// searched for.
 func Kinds() []string {
 	kinds := []string{
-		KindAccepted, KindObserved, KindHeld, KindApproved, KindUnanswered,
+		KindAccepted, KindObserved, KindHeld, KindApproved, KindUnanswered, KindDismissed,
 		KindAccountDeleted, KindAccountMerged, KindAccountBack,
 	}
 	for _, o := range Outcomes {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -95,7 +96,8 @@ func newHistoryCommand(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&account, "account", "", "from or to this `ACCOUNT`")
 	cmd.Flags().StringVar(&request, "request", "", "of the request `ID`")
 	cmd.Flags().StringVar(&run, "run", "", "of the run `ID`")
-	cmd.Flags().StringVar(&kind, "kind", "", "of this `KIND`: an outcome, or accepted, observed, held, approved, unanswered, account-deleted, account-merged, account-back")
+	cmd.Flags().StringVar(&kind, "kind", "", "of this `KIND`: "+strings.Join(latch.Kinds(), ", "))
+	completes(cmd, "kind", latch.Kinds())
 	cmd.Flags().StringVar(&since, "since", "", "since a `TIME`, a date, or an age such as 24h")
 	return listed(cmd)
 }

@@ -19,6 +19,7 @@ func TestManPages(t *testing.T) {
 	}
 	for page, says := range map[string]string{
 		"latchd.1": "undo", "latchd-undo.1": "unlatch", "latchd-request-retry.1": "gave", "latchd-pause.1": "outlives a restart", "latchd-why.1": "plain words",
+		"latchd-history.1": "dismissed",
 	} {
 		data, err := os.ReadFile(filepath.Join(dir, page))
 		if err != nil || !bytes.Contains(data, []byte(says)) {
@@ -56,6 +57,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"request", "list", "--state", ""}, "waiting"},
 		{[]string{"request", "retry", "--outcome", "no-"}, "no-account"},
 		{[]string{"--output", ""}, "ndjson"},
+		{[]string{"history", "--kind", "dis"}, "dismissed"},
 		{[]string{"pa"}, "pause"},
 	} {
 		var out, errs bytes.Buffer
