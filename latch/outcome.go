@@ -1,5 +1,7 @@
 package latch
 
+import "slices"
+
 // Outcome is how a request ended; it exists only once the request is done.
 type Outcome string
 
@@ -20,28 +22,19 @@ const (
 // Outcomes lists every outcome in the order in which summaries show them.
 var Outcomes = []Outcome{Latched, Relatched, Unchanged, Conflict, NoAccount, NoCustomer, Rejected, GaveUp, Superseded, Cancelled}
 
+// OutcomesForPerson lists, in the order of Outcomes, those that somebody has to
+// look at.
+var OutcomesForPerson = []Outcome{Conflict, NoAccount, NoCustomer, Rejected, GaveUp}
+
 // NeedsPerson reports whether somebody has to look at a request that ended so.
-func (o Outcome) NeedsPerson() bool {
-	switch o {
-	case Conflict, NoAccount, NoCustomer, Rejected, GaveUp:
-		return true
-	}
-	return false
-}
+func (o Outcome) NeedsPerson() bool { return slices.Contains(OutcomesForPerson, o) }
 
 // Changed reports whether the outcome is an effect: the customer's account was
 // changed by us.
 func (o Outcome) Changed() bool { return o == Latched || o == Relatched }
 
 // Valid reports whether o is one of Outcomes.
-func (o Outcome) Valid() bool {
-	for _, k := range Outcomes {
-		if o == k {
-			return true
-		}
-	}
-	return false
-}
+func (o Outcome) Valid() bool { return slices.Contains(Outcomes, o) }
 
 // State is where a request stands.
 type State string
@@ -59,14 +52,7 @@ const (
 var States = []State{Pending, Waiting, Held, Applying, Done}
 
 // Valid reports whether s is one of States.
-func (s State) Valid() bool {
-	for _, k := range States {
-		if s == k {
-			return true
-		}
-	}
-	return false
-}
+func (s State) Valid() bool { return slices.Contains(States, s) }
 
 // Next lists the states that s may move to. Nothing leaves Done: a retry files
 // a new request that names the old one.
@@ -85,14 +71,7 @@ func (s State) Next() []State {
 }
 
 // CanMove reports whether a request may go from s to next.
-func (s State) CanMove(next State) bool {
-	for _, n := range s.Next() {
-		if n == next {
-			return true
-		}
-	}
-	return false
-}
+func (s State) CanMove(next State) bool { return slices.Contains(s.Next(), next) }
 
 // Wait says what a waiting request waits for.
 type Wait string

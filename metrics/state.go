@@ -169,10 +169,8 @@ func (l *looker) requests(ctx context.Context, show gives) error {
 	if err != nil {
 		return err
 	}
-	for _, o := range latch.Outcomes {
-		if o.NeedsPerson() {
-			show(gNeedPerson, float64(left[o]), string(o))
-		}
+	for _, o := range latch.OutcomesForPerson {
+		show(gNeedPerson, float64(left[o]), string(o))
 	}
 	return nil
 }

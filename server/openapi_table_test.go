@@ -1,6 +1,8 @@
 package server
 
 import (
+	"strings"
+
 	"latchd/latch"
 	"latchd/syncer"
 )
@@ -46,7 +48,7 @@ var operations = map[string]operation{
 	"POST /api/v1/requests/cancel":    {about: "Takes requests back.", body: IDs{}, answer: Changed{}},
 	"POST /api/v1/requests/retry":     {about: "Files requests anew that ended badly.", body: IDs{}, answer: Changed{}},
 	"POST /api/v1/requests/dismiss":   {about: "Notes that somebody looked at how requests ended, and leaves them so.", body: IDs{}, answer: Changed{}},
-	"GET /api/v1/requests/for-person": {about: "Lists the requests that somebody has to look at and nobody did, oldest first.", params: append([]param{{"outcome", "query", "some of conflict, no-account, no-customer, rejected, gave-up, with commas between them"}}, paging...), answer: Page[latch.Request]{}},
+	"GET /api/v1/requests/for-person": {about: "Lists the requests that somebody has to look at and nobody did, oldest first.", params: append([]param{{"outcome", "query", "some of " + strings.Join(words(latch.OutcomesForPerson), ", ") + ", with commas between them"}}, paging...), answer: Page[latch.Request]{}},
 	"POST /api/v1/import":             {about: "Takes a file of requests as its body: CSV, NDJSON or a Manage Salesforce sheet.", params: []param{{"name", "query", "the file's name"}, {"force", "query", "true: every line forces"}, {"again", "query", "true: files anew what this file filed before"}}, body: file{}, answer: syncer.ImportReport{}},
 	"GET /api/v1/mappings":            {about: "Lists who is latched to what, by customer.", params: paging, answer: Page[latch.Mapping]{}},
 	"GET /api/v1/mappings/{customer}": {about: "Shows what a customer is latched to.", params: []param{{"customer", "path", "its fusebillId"}}, answer: latch.Mapping{}},

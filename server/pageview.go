@@ -60,7 +60,7 @@ func (p *pages) overview(w http.ResponseWriter, r *http.Request, v *visit) error
 		}
 		page.Queue = append(page.Queue, q)
 	}
-	for _, o := range outcomesForPerson {
+	for _, o := range latch.OutcomesForPerson {
 		if n := st.NeedPerson[string(o)]; n > 0 {
 			page.ForPerson = append(page.ForPerson, needed{o, n})
 		}
@@ -113,7 +113,7 @@ func (p *pages) forPerson(w http.ResponseWriter, r *http.Request, v *visit) erro
 	q := &params{r: r}
 	var outcomes []latch.Outcome
 	if q.text("outcome") != "" {
-		outcomes = list(q, "outcome", latch.Outcome.NeedsPerson, outcomesForPerson)
+		outcomes = list(q, "outcome", latch.Outcome.NeedsPerson, latch.OutcomesForPerson)
 	}
 	if q.err != nil {
 		return q.err
@@ -127,7 +127,7 @@ func (p *pages) forPerson(w http.ResponseWriter, r *http.Request, v *visit) erro
 		return fmt.Errorf("counting what needs a person: %w", err)
 	}
 	page := listPage{frame: f, Filter: q.text("outcome"), Path: r.URL.RequestURI(), First: q.text("after") == "", Counts: map[string]int{}}
-	for _, o := range outcomesForPerson {
+	for _, o := range latch.OutcomesForPerson {
 		page.Choices = append(page.Choices, string(o))
 		page.Counts[string(o)] = counts[o]
 	}

@@ -166,7 +166,7 @@ func (s *Server) dismissRequests(w http.ResponseWriter, r *http.Request) (any, e
 // needPerson lists what dismissRequests takes.
 func (s *Server) needPerson(_ http.ResponseWriter, r *http.Request) (any, error) {
 	p := &params{r: r}
-	outcomes := list(p, "outcome", latch.Outcome.NeedsPerson, outcomesForPerson)
+	outcomes := list(p, "outcome", latch.Outcome.NeedsPerson, latch.OutcomesForPerson)
 	after, limit := p.text("after"), p.limit()
 	if p.err != nil {
 		return nil, p.err
@@ -177,9 +177,6 @@ func (s *Server) needPerson(_ http.ResponseWriter, r *http.Request) (any, error)
 	}
 	return page(items, next), nil
 }
-
-// outcomesForPerson are those that somebody has to look at.
-var outcomesForPerson = []latch.Outcome{latch.Conflict, latch.NoAccount, latch.NoCustomer, latch.Rejected, latch.GaveUp}
 
 func changed(done []latch.Request, refused map[string]string) Changed {
 	if done == nil {

@@ -14,7 +14,8 @@ import (
 // of that customer for the same account ended, and stands for it. So a caller
 // who asks for the same every hour fills no list.
 
-// attendByte begins the keys of an outcome's requests in bAttend.
+// attendByte begins the keys of an outcome's requests in bAttend: of each of
+// latch.OutcomesForPerson, and no other. The bytes are part of the file's form.
 func attendByte(o latch.Outcome) (byte, bool) {
 	switch o {
 	case latch.Conflict:
@@ -150,7 +151,7 @@ func (s *Store) Dismiss(ctx context.Context, ids []string, by string, now time.T
 func (s *Store) NeedPerson(ctx context.Context, outcomes []latch.Outcome, after string, limit int) (page []latch.Request, next string, err error) {
 	limit = pageSize(limit)
 	if len(outcomes) == 0 {
-		outcomes = latch.Outcomes
+		outcomes = latch.OutcomesForPerson
 	}
 	err = s.view(ctx, func(t *tx) error {
 		page, next = nil, ""
@@ -195,7 +196,7 @@ func (s *Store) NeedPerson(ctx context.Context, outcomes []latch.Outcome, after 
 func (s *Store) CountNeedPerson(ctx context.Context) (counts map[latch.Outcome]int, err error) {
 	err = s.view(ctx, func(t *tx) error {
 		counts = map[latch.Outcome]int{}
-		for _, o := range latch.Outcomes {
+		for _, o := range latch.OutcomesForPerson {
 			n, err := t.counter(mAttend(o))
 			if err != nil {
 				return err

@@ -26,6 +26,27 @@ func needing(t *testing.T, s *Store, outcomes ...latch.Outcome) []string {
 	return ids(page...)
 }
 
+// TestAttendByte: each outcome that needs a person is listed, under a byte of its
+// own, and no other is.
+func TestAttendByte(t *testing.T) {
+	var have []latch.Outcome
+	of := map[byte]latch.Outcome{}
+	for _, o := range latch.Outcomes {
+		class, needs := attendByte(o)
+		if !needs {
+			continue
+		}
+		if other, taken := of[class]; taken {
+			t.Errorf("%s and %s are listed under the same byte %q", other, o, class)
+		}
+		of[class] = o
+		have = append(have, o)
+	}
+	if !slices.Equal(have, latch.OutcomesForPerson) {
+		t.Errorf("listed are %v, and %v need a person", have, latch.OutcomesForPerson)
+	}
+}
+
 // testAttend: what needs a person is listed until a person saw to it.
 func testAttend(t *testing.T, open func(t *testing.T) *Store) {
 	s := open(t)

@@ -21,12 +21,12 @@ import (
 	"latchd/syncer"
 )
 
-const (
+var (
 	cancelLong = `Take requests back that are not done. One whose call may still take effect is refused;
 try again once that is settled. Filters without --state mean pending, waiting and held.`
 	retryLong = `File requests that ended badly anew, with the same customer, account and force; the new
-request names the old one. Filters without --outcome mean what needs a person: conflict,
-no-account, no-customer, rejected, gave-up.`
+request names the old one. Filters without --outcome mean what needs a person:
+` + outcomesForPerson(", ") + "."
 )
 
 func newRequestCommand(a *app) *cobra.Command {

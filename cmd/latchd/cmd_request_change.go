@@ -42,7 +42,7 @@ be asked, it wants --yes and else ends with exit status 2.`,
 					q.Set("state", "pending,waiting,held")
 				}
 				if !q.Has("outcome") && verb == "retry" {
-					q.Set("outcome", outcomesForPerson)
+					q.Set("outcome", outcomesForPerson(","))
 				}
 				return b.byFilters(cmd.Context(), q, yes)
 			})

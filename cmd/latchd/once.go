@@ -199,12 +199,17 @@ func (a *app) printRun(rep *syncer.Report) {
 	}
 }
 
-// outcomesForPerson are those that a person has to look at, and listForPerson
-// shows them.
-const (
-	outcomesForPerson = "conflict,no-account,no-customer,rejected,gave-up"
-	listForPerson     = "latchd request list --outcome " + outcomesForPerson
-)
+// listForPerson is the command that shows what a person has to look at.
+var listForPerson = "latchd request list --outcome " + outcomesForPerson(",")
+
+// outcomesForPerson names latch.OutcomesForPerson.
+func outcomesForPerson(between string) string {
+	names := make([]string, len(latch.OutcomesForPerson))
+	for i, o := range latch.OutcomesForPerson {
+		names[i] = string(o)
+	}
+	return strings.Join(names, between)
+}
 
 func resultWords(r latch.Result) string {
 	switch r {
