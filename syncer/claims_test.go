@@ -218,6 +218,7 @@ func TestFieldGone(t *testing.T) {
 		if rep.Run.Claims.Cancelled != 2 || rep.Run.Outcomes[latch.Cancelled] != 2 {
 			t.Errorf("counted %+v %v", rep.Run.Claims, rep.Run.Outcomes)
 		}
+		w.toldEnds(latch.Cancelled, 2)
 	})
 }
 

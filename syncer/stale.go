@@ -193,9 +193,13 @@ func (t *teller) count(one state.Stale) {
 	default:
 		c.Deleted++
 	}
-	if one.Filed != nil && !one.Filed.Known {
-		c.Followed++
+	if one.Filed != nil {
+		if !one.Filed.Known {
+			c.Followed++
+		}
+		t.countDone(one.Filed.Superseded)
 	}
+	t.countDone(one.Cancelled)
 }
 
 func (t *teller) log(one state.Stale) {
@@ -221,7 +225,7 @@ func (t *teller) log(one state.Stale) {
 		logFiled(log, zap.InfoLevel, *one.Filed)
 	}
 	for _, r := range one.Cancelled {
-		log.Info("request cancelled", append(requestFields(latch.EventCancelled, r), zap.String("detail", r.Detail))...)
+		t.logDone(r)
 	}
 }
 

@@ -173,6 +173,17 @@ func TestFollowMerge(t *testing.T) {
 	})
 }
 
+// toldEnds wants that the last run, and none before it, ended n requests so, and
+// told of each: in its record, to the metrics and in the log.
+func (w *world) toldEnds(o latch.Outcome, n int) {
+	w.t.Helper()
+	runs := w.runs()
+	lines := w.logs.FilterField(zapString("event", latch.EventOutcome)).FilterField(zapString("outcome", string(o))).Len()
+	if last := runs[len(runs)-1].Outcomes[o]; last != n || w.ended[o] != n || lines != n {
+		w.t.Errorf("%s: %d in the run's record, %d told to the metrics, %d in the log; want %d of each", o, last, w.ended[o], lines, n)
+	}
+}
+
 // TestFollowMergeHeld: the guard holds what follows merges like any relatch. A
 // further merge takes the place of what is held, and an undelete ends it.
 func TestFollowMergeHeld(t *testing.T) {
@@ -186,8 +197,10 @@ func TestFollowMergeHeld(t *testing.T) {
 		w.wantStale("still held", w.staleNow(), latch.StaleCounts{})
 		w.merge(101, 102)
 		w.wantStale("merged on", w.staleNow(), latch.StaleCounts{Merged: 2, Followed: 2})
+		w.toldEnds(latch.Superseded, 2)
 		w.undeleteAccount(4)
 		w.wantStale("one is back", w.staleNow(), latch.StaleCounts{Back: 1})
+		w.toldEnds(latch.Cancelled, 1)
 		w.approveHeld()
 		w.done()
 		reqs := w.bySource(latch.SourceMerge)

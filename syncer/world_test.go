@@ -39,6 +39,7 @@ type world struct {
 	store *state.Store
 	sync  *syncer.Syncer
 	logs  *observer.ObservedLogs
+	ended map[latch.Outcome]int // told by Options.Ended
 
 	hook func(step string) // called at the steps of a run
 	set  syncer.Settings
@@ -74,7 +75,7 @@ func inWorld(t *testing.T, o options, test func(w *world)) {
 		}
 		life, end := context.WithCancel(context.WithoutCancel(t.Context()))
 		defer end()
-		w := &world{t: t, ctx: t.Context(), box: box, wire: &wire{h: box.Handler(), life: life}, set: o.set, keep: o.keep, skew: skew, path: filepath.Join(t.TempDir(), "latchd.db")}
+		w := &world{t: t, ctx: t.Context(), box: box, wire: &wire{h: box.Handler(), life: life}, set: o.set, keep: o.keep, skew: skew, path: filepath.Join(t.TempDir(), "latchd.db"), ended: map[latch.Outcome]int{}}
 		if w.set.QuietTime == 0 {
 			w.set.QuietTime = time.Minute
 		}
@@ -122,7 +123,7 @@ func (w *world) start() {
 		if w.hook != nil {
 			w.hook(step)
 		}
-	}})
+	}, Ended: func(o latch.Outcome) { w.ended[o]++ }})
 	ctx, cancel := context.WithCancel(w.ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- w.sync.Loop(ctx) }()
