@@ -70,7 +70,7 @@ func (r *run) pull(ctx context.Context) error {
 	}
 	var sferr *sfclient.Error
 	if errors.As(err, &sferr) && sferr.Limited() && !info.LastComplete.IsZero() && !bound.FullPullDue {
-		r.limited = err
+		r.setLimited(err)
 		r.log.Warn("no pull: Salesforce's limit; the index of the last complete pull is used",
 			zap.String("event", latch.EventBudgetSpent), zap.Error(err))
 		return nil
