@@ -210,10 +210,10 @@ func (c *Config) whole(say, warn func(path, message string)) {
 		c.Schedule.location = time.UTC
 	}
 	var err error
-	if c.Schedule.sync, err = ParseSchedule(c.Schedule.Sync, c.Schedule.location); err != nil {
+	if c.Schedule.sync, err = parseSchedule(c.Schedule.Sync, c.Schedule.location); err != nil {
 		say("schedule.sync", err.Error())
 	}
-	if c.Schedule.full, err = ParseSchedule(c.Schedule.Full, c.Schedule.location); err != nil {
+	if c.Schedule.full, err = parseSchedule(c.Schedule.Full, c.Schedule.location); err != nil {
 		say("schedule.full", err.Error())
 	}
 	c.listening(say, warn)

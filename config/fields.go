@@ -161,7 +161,7 @@ func (f *field) set(c *Config, text string) (message string) {
 		}
 		*p = d
 	case *Secret:
-		*p = NewSecret(text)
+		*p = newSecret(text)
 	}
 	if f.check.is != nil && text != "" {
 		return f.check.is(text)

@@ -16,10 +16,10 @@ var errNever = errors.New("never comes: no time matches all its fields")
 
 var cronParser = cron.NewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
 
-// ParseSchedule reads a cron expression of five fields, or six with leading
+// parseSchedule reads a cron expression of five fields, or six with leading
 // seconds, or a descriptor such as @hourly or "@every 15m". Times of day are
 // those of loc; at a change of daylight time a run of a fixed hour happens once.
-func ParseSchedule(expr string, loc *time.Location) (s cron.Schedule, err error) {
+func parseSchedule(expr string, loc *time.Location) (s cron.Schedule, err error) {
 	defer func() {
 		if recover() != nil { // the library indexes without looking in some malformed expressions
 			s, err = nil, errors.New("is no cron expression")

@@ -29,7 +29,7 @@ func FuzzSchedule(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, expr string, unix int64, zone byte) {
 		from := time.Unix(unix%4_000_000_000, 0)
-		s, err := ParseSchedule(expr, zones[int(zone)%len(zones)])
+		s, err := parseSchedule(expr, zones[int(zone)%len(zones)])
 		if err != nil {
 			if s != nil || len(err.Error()) > 200 || strings.ContainsAny(err.Error(), "\n\r") {
 				t.Fatalf("%q: %v, %q", expr, s, err)

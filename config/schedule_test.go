@@ -32,7 +32,7 @@ func TestDaylightTime(t *testing.T) {
 		{"UTC", "15 0 3 * * 0", "2026-11-24T00:00:00Z", []string{"2026-11-29T03:00:15Z"}},
 		{"UTC", "0 0 29 2 *", "2026-11-24T00:00:00Z", []string{"2028-02-29T00:00:00Z"}},
 	} {
-		s, err := ParseSchedule(c.expr, zone(t, c.zone))
+		s, err := parseSchedule(c.expr, zone(t, c.zone))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +50,7 @@ func TestDaylightTime(t *testing.T) {
 
 func TestSchedulesRefused(t *testing.T) {
 	for _, expr := range []string{"", "* * * *", "TZ=x", "TZ=UTC 0 0 * * *", "CRON_TZ=UTC * * * * *", "@every -5m", "@every 59s", "@every", "0 0 30 2 *", "0 0 * * 7", "61 * * * *", "@never", "@", "TZ=", "a b c d e"} {
-		if s, err := ParseSchedule(expr, time.UTC); err == nil {
+		if s, err := parseSchedule(expr, time.UTC); err == nil {
 			t.Errorf("%q is taken: %v", expr, s)
 		}
 	}

@@ -27,8 +27,8 @@ const maxSecret = 64 << 10
 // its unexported fields, so a string would show there.
 type Secret struct{ value unique.Handle[string] }
 
-// NewSecret wraps a value; an empty one is the zero Secret.
-func NewSecret(value string) Secret {
+// newSecret wraps a value; an empty one is the zero Secret.
+func newSecret(value string) Secret {
 	if value == "" {
 		return Secret{}
 	}
@@ -122,7 +122,7 @@ func trimmed(v, where string) (Secret, string, error) {
 	if strings.TrimSpace(v) == "" {
 		return Secret{}, "", fmt.Errorf("%s is empty", where)
 	}
-	return NewSecret(v), "", nil
+	return newSecret(v), "", nil
 }
 
 // reason is an error of the file system without its path.

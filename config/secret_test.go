@@ -15,7 +15,7 @@ import (
 // TestSecretNeverShows: not by a verb, not as part of something printed, not in
 // an unexported field, whose methods printing does not call.
 func TestSecretNeverShows(t *testing.T) {
-	s := NewSecret("s3cr3t")
+	s := newSecret("s3cr3t")
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
 		for _, shown := range []any{s, &s, struct{ S Secret }{s}, struct{ s Secret }{s}, []Secret{s}, map[string]Secret{"k": s}} {
 			if out := fmt.Sprintf(verb, shown); strings.Contains(out, "s3cr3t") || strings.Contains(strings.ToLower(out), "733363") {
@@ -36,8 +36,8 @@ func TestSecretNeverShows(t *testing.T) {
 // TestSecretsCompare: by value, so that a changed one is seen when the
 // configuration is read again.
 func TestSecretsCompare(t *testing.T) {
-	a, same, b := NewSecret("a"), NewSecret("a"), NewSecret("b")
-	if a != same || a == b || NewSecret("") != (Secret{}) {
+	a, same, b := newSecret("a"), newSecret("a"), newSecret("b")
+	if a != same || a == b || newSecret("") != (Secret{}) {
 		t.Error("secrets are not equal where their values are")
 	}
 	if (Secret{}).Reveal() != "" || !(Secret{}).IsZero() || a.IsZero() {

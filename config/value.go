@@ -61,7 +61,7 @@ func (l *loader) secret(path string, s *Secret, n ast.Node, check func(string) s
 		if text == "" {
 			return
 		}
-		if *s = NewSecret(strings.TrimRight(text, "\r\n")); !right(at) {
+		if *s = newSecret(strings.TrimRight(text, "\r\n")); !right(at) {
 			return
 		}
 		l.warnings = append(l.warnings, Problem{File: l.path, Line: at.line, Column: at.column, Field: path, Message: "stands in the file in plain text; {file: …}, {env: …} or {credential: …} keep it out of copies and backups"})

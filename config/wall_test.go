@@ -32,7 +32,7 @@ func TestWallAgainstWalking(t *testing.T) {
 			}
 			from, to := change.AddDate(0, 0, -3), change.AddDate(0, 0, 4)
 			for _, expr := range exprs {
-				s, err := ParseSchedule(expr, loc)
+				s, err := parseSchedule(expr, loc)
 				if err != nil {
 					t.Fatal(err)
 				}

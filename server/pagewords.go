@@ -31,8 +31,6 @@ func (p *pages) words() template.FuncMap {
 		"running":   running,
 		"took":      func(r latch.Run) string { return r.FinishedAt.Sub(r.StartedAt).Round(100 * time.Millisecond).String() },
 		"outcomes":  outcomesOf,
-		"calls":     func() []latch.Outcome { return latch.Outcomes },
-		"orNone":    orNoAccount,
 		"sub":       func(a, b int) int { return a - b },
 		"kind":      kindText,
 		"wait":      waitText,

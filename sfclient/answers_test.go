@@ -77,7 +77,7 @@ func TestOddAnswers(t *testing.T) {
 				w.Header().Set("Location", "http://127.0.0.1:1/elsewhere")
 				say(w, c.status, c.body)
 			}, func(t *testing.T, o *org) {
-				_, err := o.c.PullAll(t.Context(), func([]latch.PackedAccountID) error { return nil })
+				_, err := o.c.PullAll(t.Context(), 0, func([]latch.PackedAccountID) error { return nil })
 				e := asError(t, err)
 				if e.Kind != c.want {
 					t.Errorf("%s: %v, want %s", e.Kind, err, c.want)
@@ -102,7 +102,7 @@ func TestNoWatermark(t *testing.T) {
 		w.Header()["Date"] = nil
 		say(w, http.StatusOK, `{"totalSize":0,"done":true,"records":[]}`)
 	}, func(t *testing.T, o *org) {
-		if _, err := o.c.PullAll(t.Context(), func([]latch.PackedAccountID) error { return nil }); asError(t, err).Kind != KindMalformed {
+		if _, err := o.c.PullAll(t.Context(), 0, func([]latch.PackedAccountID) error { return nil }); asError(t, err).Kind != KindMalformed {
 			t.Error(err)
 		}
 	})
@@ -121,7 +121,7 @@ func TestChangesOddRows(t *testing.T) {
 		inOrg(t, func(w http.ResponseWriter, _ *http.Request) {
 			say(w, http.StatusOK, `{"totalSize":1,"done":true,"records":[`+row+`]}`)
 		}, func(t *testing.T, o *org) {
-			_, err := o.c.PullChanges(t.Context(), time.Now(), func([]latch.AccountChange) error { return nil })
+			_, err := o.c.PullChanges(t.Context(), time.Now(), "", func([]latch.AccountChange) error { return nil })
 			if asError(t, err).Kind != KindMalformed {
 				t.Errorf("%s: %v", row, err)
 			}

@@ -16,13 +16,10 @@ const stampForm = "2006-01-02T15:04:05Z"
 // edited, undeleted, deleted, or merged away, then with the survivor. The caller
 // has subtracted an overlap, since stamps precede commits. Changes that fit one
 // page cost one call.
-func (c *Client) PullChanges(ctx context.Context, since time.Time, yield func([]latch.AccountChange) error) (Pulled, error) {
-	return c.PullChangesWith(ctx, since, "", yield)
-}
-
-// PullChangesWith is PullChanges, with what a field of the accounts carries, by
-// the name that ClaimField gave; "" = none is asked for. It costs no further call.
-func (c *Client) PullChangesWith(ctx context.Context, since time.Time, claimed string, yield func([]latch.AccountChange) error) (Pulled, error) {
+//
+// claimed is the name of a field, as ClaimField gave it, whose value comes along,
+// at no further call; "" = none.
+func (c *Client) PullChanges(ctx context.Context, since time.Time, claimed string, yield func([]latch.AccountChange) error) (Pulled, error) {
 	return c.changes(ctx, "pulling changed accounts", "SystemModstamp >= "+since.UTC().Format(stampForm), claimed, yield)
 }
 

@@ -68,7 +68,7 @@ func TestClaims(t *testing.T) {
 			}
 			changed := map[latch.AccountID]latch.AccountChange{}
 			before := c.Calls()
-			_, err := c.PullChangesWith(t.Context(), start, spelt, func(page []latch.AccountChange) error {
+			_, err := c.PullChanges(t.Context(), start, spelt, func(page []latch.AccountChange) error {
 				for _, one := range page {
 					changed[one.Account] = one
 				}

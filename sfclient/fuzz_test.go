@@ -177,7 +177,7 @@ func FuzzQuery(f *testing.F) {
 		s := &canned{answers: []reply{{200, jsonAnswer(), first}, {200, jsonAnswer(), second}}}
 		asked(t, s, func(t *testing.T, c *Client) error {
 			rows := 0
-			pulled, err := c.PullAll(t.Context(), func(ids []latch.PackedAccountID) error {
+			pulled, err := c.PullAll(t.Context(), 0, func(ids []latch.PackedAccountID) error {
 				rows += len(ids)
 				for _, id := range ids {
 					if _, valid := id.AccountID(); !valid {
@@ -194,7 +194,7 @@ func FuzzQuery(f *testing.F) {
 			}
 			// What was taken once is taken again, and is the same.
 			s.calls = 0
-			again, err := c.PullAll(t.Context(), func([]latch.PackedAccountID) error { return nil })
+			again, err := c.PullAll(t.Context(), 0, func([]latch.PackedAccountID) error { return nil })
 			if err != nil || again != pulled {
 				t.Errorf("the same answers gave %+v and then %+v, %v", pulled, again, err)
 			}
@@ -219,7 +219,7 @@ func FuzzChanges(f *testing.F) {
 	f.Fuzz(func(t *testing.T, row string) {
 		s := &canned{answers: []reply{{200, jsonAnswer(), `{"totalSize":1,"done":true,"records":[` + row + `]}`}}}
 		asked(t, s, func(t *testing.T, c *Client) error {
-			_, err := c.PullChanges(t.Context(), time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC), func(changes []latch.AccountChange) error {
+			_, err := c.PullChanges(t.Context(), time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC), "", func(changes []latch.AccountChange) error {
 				for _, ch := range changes {
 					states := []latch.AccountState{latch.AccountKnown, latch.AccountDeleted, latch.AccountMerged}
 					if !ch.Account.Valid() || !slices.Contains(states, ch.State) || (ch.Survivor != "") != (ch.State == latch.AccountMerged) || ch.Survivor != "" && !ch.Survivor.Valid() {

@@ -9,21 +9,18 @@ import (
 	"latchd/latch"
 )
 
+// ErrManyAccounts says that the org has no less accounts than PullAll was to
+// pull.
+var ErrManyAccounts = errors.New("more accounts than are pulled page by page")
+
 // PullAll hands over the ids of all accounts that the integration user sees,
 // page by page, 2,000 at most. A short or failed read is an error and never
 // means that an account is gone.
-func (c *Client) PullAll(ctx context.Context, yield func([]latch.PackedAccountID) error) (Pulled, error) {
-	return c.PullAllBelow(ctx, 0, yield)
-}
-
-// ErrManyAccounts says that the org has no less accounts than PullAllBelow was
-// to pull.
-var ErrManyAccounts = errors.New("more accounts than are pulled page by page")
-
-// PullAllBelow is PullAll where the accounts are fewer than below, 0 = however
-// many. Else it gives ErrManyAccounts, after one call and before it has handed
-// over any: the first page says how many there are.
-func (c *Client) PullAllBelow(ctx context.Context, below int, yield func([]latch.PackedAccountID) error) (Pulled, error) {
+//
+// Where the accounts are no fewer than below, 0 = however many, it gives
+// ErrManyAccounts, after one call and before it has handed over any: the first
+// page says how many there are.
+func (c *Client) PullAll(ctx context.Context, below int, yield func([]latch.PackedAccountID) error) (Pulled, error) {
 	const op = "pulling all accounts"
 	return c.pagesBelow(ctx, below, op, "query", "SELECT Id FROM Account", func(rows []simpleforce.SObject) error {
 		ids := make([]latch.PackedAccountID, len(rows))

@@ -42,7 +42,7 @@ func newBox(t *testing.T, o sandbox.Options, auth func(*sandbox.Sandbox, *sfclie
 func pullAll(t *testing.T, c *sfclient.Client) map[latch.AccountID]bool {
 	t.Helper()
 	seen := map[latch.AccountID]bool{}
-	pulled, err := c.PullAll(t.Context(), func(page []latch.PackedAccountID) error {
+	pulled, err := c.PullAll(t.Context(), 0, func(page []latch.PackedAccountID) error {
 		for _, p := range page {
 			id, _ := p.AccountID()
 			seen[id] = true
@@ -108,7 +108,7 @@ func TestPullPages(t *testing.T) {
 	}
 	// The session ends in the middle, and the pull goes on.
 	n := 0
-	_, err := c.PullAll(t.Context(), func(page []latch.PackedAccountID) error {
+	_, err := c.PullAll(t.Context(), 0, func(page []latch.PackedAccountID) error {
 		if n += len(page); n == len(page) {
 			box.ExpireSessions()
 		}
@@ -118,7 +118,7 @@ func TestPullPages(t *testing.T) {
 		t.Errorf("%d %v", n, err)
 	}
 	// A cursor that is gone is an error, never a shorter org.
-	_, err = c.PullAll(t.Context(), func([]latch.PackedAccountID) error {
+	_, err = c.PullAll(t.Context(), 0, func([]latch.PackedAccountID) error {
 		box.ExpireCursors()
 		return nil
 	})
@@ -146,7 +146,7 @@ func TestChangesAndExistence(t *testing.T) {
 	}
 	created := latch.AccountID(box.CreateAccount("new"))
 	changes := map[latch.AccountID]latch.AccountChange{}
-	if _, err := c.PullChanges(t.Context(), since, func(page []latch.AccountChange) error {
+	if _, err := c.PullChanges(t.Context(), since, "", func(page []latch.AccountChange) error {
 		for _, ch := range page {
 			changes[ch.Account] = ch
 		}
@@ -264,7 +264,7 @@ func TestNothingToDo(t *testing.T) {
 	if org, err := c.Org(t.Context()); err != nil || org != box.OrgID() {
 		t.Fatalf("%s %v", org, err)
 	}
-	pulled, err := c.PullChanges(t.Context(), time.Now(), func([]latch.AccountChange) error { return nil })
+	pulled, err := c.PullChanges(t.Context(), time.Now(), "", func([]latch.AccountChange) error { return nil })
 	if err != nil || pulled.Rows != 0 || time.Since(pulled.Watermark).Abs() > time.Minute {
 		t.Errorf("%+v %v", pulled, err)
 	}

@@ -199,7 +199,6 @@ func operations(r latch.Request) map[string]func(context.Context, *Store) error 
 			return err
 		},
 		"CountRequests": func(ctx context.Context, s *Store) error { _, err := s.CountRequests(ctx); return err },
-		"OldestPending": func(ctx context.Context, s *Store) error { _, err := s.OldestPending(ctx); return err },
 		"Queue":         func(ctx context.Context, s *Store) error { _, _, err := s.Queue(ctx, at(1), QueuePos{}, 1); return err },
 		"NextDue":       func(ctx context.Context, s *Store) error { _, err := s.NextDue(ctx); return err },
 		"HeldChanged":   func(ctx context.Context, s *Store) error { _, err := s.HeldChanged(ctx); return err },
@@ -289,7 +288,7 @@ func operations(r latch.Request) map[string]func(context.Context, *Store) error 
 			_, _, err := s.History(ctx, HistoryFilter{}, "", 1)
 			return err
 		},
-		"GuardUse":   func(ctx context.Context, s *Store) error { _, err := s.GuardUse(ctx, at(0)); return err },
+		"GuardUse":   func(ctx context.Context, s *Store) error { _, err := s.GuardUse(ctx, at(0), nil); return err },
 		"Binding":    func(ctx context.Context, s *Store) error { _, err := s.Binding(ctx); return err },
 		"SetBinding": func(ctx context.Context, s *Store) error { return s.SetBinding(ctx, Binding{OrgID: "a"}) },
 		"Backup":     func(ctx context.Context, s *Store) error { _, err := s.Backup(ctx, &bytes.Buffer{}); return err },

@@ -75,7 +75,7 @@ func TestConcurrentUse(t *testing.T) {
 	ok(t, g.Wait())
 	equal(t, "applied", applied, sources*each)
 	equal(t, "mappings", must(s.MappingCount(t.Context()))(t), sources*each)
-	equal(t, "effects", must(s.GuardUse(t.Context(), at(0)))(t).Latches, sources*each)
+	equal(t, "effects", must(s.GuardUse(t.Context(), at(0), nil))(t).Latches, sources*each)
 }
 
 // Close waits for what is under way, and later calls say that it is closed.

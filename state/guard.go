@@ -25,22 +25,14 @@ func (t *tx) effect(at time.Time, r latch.Request, to latch.AccountID, approved 
 // not resolved yet: a call of an open intent may have taken effect, whatever its
 // request waits for. Approved steps are left out. What is older than 48 hours may
 // be gone. It also counts the latched customers.
-func (s *Store) GuardUse(ctx context.Context, since time.Time) (latch.Use, error) {
-	return s.guardUse(ctx, since, nil)
-}
-
-// GuardUseOf is GuardUse with these accounts alone in PerAccount: in a long run
-// the others are many, and no step of a window is judged by them.
-func (s *Store) GuardUseOf(ctx context.Context, since time.Time, accounts []latch.AccountID) (latch.Use, error) {
+//
+// PerAccount has what was applied to these accounts alone: in a long run the
+// others are many, and no step of a window is judged by them.
+func (s *Store) GuardUse(ctx context.Context, since time.Time, accounts []latch.AccountID) (use latch.Use, err error) {
 	asked := make(map[latch.AccountID]bool, len(accounts))
 	for _, a := range accounts {
 		asked[a] = true
 	}
-	return s.guardUse(ctx, since, asked)
-}
-
-// guardUse counts by account those that were asked for; nil = all.
-func (s *Store) guardUse(ctx context.Context, since time.Time, asked map[latch.AccountID]bool) (use latch.Use, err error) {
 	err = s.view(ctx, func(t *tx) error {
 		use = latch.Use{PerAccount: map[latch.AccountID]int{}}
 		if use.Mappings, err = t.counter(mMappings); err != nil {
@@ -48,7 +40,7 @@ func (s *Store) guardUse(ctx context.Context, since time.Time, asked map[latch.A
 		}
 		if err := t.eachEffect(since, func(a latch.Action, to []byte) {
 			switch {
-			case asked == nil || asked[latch.AccountID(to)]:
+			case asked[latch.AccountID(to)]:
 				use.Add(a, latch.AccountID(to), 1)
 			case a == latch.Relatch:
 				use.Relatches++

@@ -18,6 +18,9 @@ import (
 // An intent of the same request that is open already, because its call may
 // have taken effect, is kept behind the new one. Repeated after success, Begin
 // answers false.
+//
+// A run takes SettleAndBegin; Begin is for whoever makes a state without one, as
+// bench does to measure a start after which calls are to be resolved.
 func (s *Store) Begin(ctx context.Context, intents []latch.Intent) (begun []bool, err error) {
 	_, begun, err = s.SettleAndBegin(ctx, "", nil, intents, time.Time{})
 	return begun, err

@@ -197,18 +197,22 @@ func testGuard(t *testing.T, open func(t *testing.T) *Store) {
 	i.Approved = true
 	begin(t, s, i)
 	must(s.Settle(ctx, "r", []Settlement{{Intent: i, Fate: FateApplied}}, at(62)))(t)
-	use := must(s.GuardUse(ctx, at(1)))(t)
+	both := []latch.AccountID{acc(1), acc(2)}
+	use := must(s.GuardUse(ctx, at(1), both))(t)
 	if use.Latches != 1 || use.Relatches != 1 || use.Mappings != 3 || use.PerAccount[acc(1)] != 1 || use.PerAccount[acc(2)] != 1 {
 		t.Errorf("use: %+v", use)
 	}
-	equal(t, "from the beginning", must(s.GuardUse(ctx, at(0)))(t).Latches, 2)
+	if one := must(s.GuardUse(ctx, at(1), both[:1]))(t); one.Latches != 1 || one.Relatches != 1 || len(one.PerAccount) != 1 {
+		t.Errorf("use of one account: %+v", one)
+	}
+	equal(t, "from the beginning", must(s.GuardUse(ctx, at(0), nil))(t).Latches, 2)
 	// A call whose fate is not known may have had its effect.
 	unknown := intentFor(fileOne(t, s, filing(4, 1), at(63)), "", at(63))
 	begin(t, s, unknown)
-	use = must(s.GuardUse(ctx, at(1)))(t)
+	use = must(s.GuardUse(ctx, at(1), both))(t)
 	if use.Latches != 2 || use.PerAccount[acc(1)] != 2 {
 		t.Errorf("use with an unknown intent: %+v", use)
 	}
 	must(s.Settle(ctx, "r", []Settlement{{Intent: unknown, Fate: FateNotSent, Verdict: Verdict{To: latch.Pending}}}, at(64)))(t)
-	equal(t, "from zero", must(s.GuardUse(ctx, time.Time{}))(t).Latches, 2)
+	equal(t, "from zero", must(s.GuardUse(ctx, time.Time{}, nil))(t).Latches, 2)
 }

@@ -300,26 +300,3 @@ func (s *Store) CountRequests(ctx context.Context) (counts map[latch.State]int, 
 	})
 	return counts, err
 }
-
-// OldestPending says when the oldest request was accepted that is neither done
-// nor held; zero when there is none.
-func (s *Store) OldestPending(ctx context.Context) (at time.Time, err error) {
-	err = s.view(ctx, func(t *tx) error {
-		oldest := ""
-		for _, state := range []latch.State{latch.Pending, latch.Waiting, latch.Applying} {
-			prefix := []byte{stateByte(state)}
-			if k, _ := t.b(bStates).Cursor().Seek(prefix); bytes.HasPrefix(k, prefix) {
-				if id := string(k[1:]); oldest == "" || id < oldest {
-					oldest = id
-				}
-			}
-		}
-		if oldest == "" {
-			return nil
-		}
-		r, _, err := t.openRequest(oldest)
-		at = r.AcceptedAt
-		return err
-	})
-	return at, err
-}

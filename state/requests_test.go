@@ -152,8 +152,6 @@ func testLists(t *testing.T, open func(t *testing.T) *Store) {
 			sameIDs(t, c.name, got, want)
 		}
 	}
-	equal(t, "oldest pending", must(s.OldestPending(ctx))(t), at(1))
-	equal(t, "nothing pending", must(open(t).OldestPending(ctx))(t), time.Time{})
 }
 
 func testQueue(t *testing.T, open func(t *testing.T) *Store) {

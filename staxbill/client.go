@@ -133,7 +133,7 @@ func New(o Options) (*Client, error) {
 	}
 	concurrency := cmp.Or(o.Concurrency, 16)
 	if c.transport == nil {
-		c.own = NewTransport(concurrency)
+		c.own = newTransport(concurrency)
 		c.transport = c.own
 	}
 	if c.log == nil {

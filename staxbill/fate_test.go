@@ -207,7 +207,7 @@ func TestNothingIsWrittenPastTheDeadline(t *testing.T) {
 			calls.Add(1)
 		}
 	})
-	inner := NewTransport(1)
+	inner := newTransport(1)
 	dial := inner.DialContext
 	inner.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)

@@ -14,10 +14,10 @@ import (
 // errPastDeadline is a write that the fence turned back.
 var errPastDeadline = errors.New("the call was over before it could be written")
 
-// NewTransport makes the transport that a client uses by default, for those who
+// newTransport makes the transport that a client uses by default, for those who
 // put a layer of their own in front of it. Its connections turn back every write
 // that comes after the deadline of its call, or after the call was given up.
-func NewTransport(concurrency int) *http.Transport {
+func newTransport(concurrency int) *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	// HTTP/1.1 only: a connection then carries one call at a time, and what was
 	// written on it is known of that call.

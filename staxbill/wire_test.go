@@ -23,7 +23,7 @@ func TestWire(t *testing.T) {
 		fate Fate
 	}{
 		"no such name": {func(*testing.T) (string, *http.Transport) {
-			tr := NewTransport(1)
+			tr := newTransport(1)
 			tr.DialContext = (&net.Dialer{Resolver: &net.Resolver{PreferGo: true, Dial: noResolver}}).DialContext
 			return "https://stax.test", tr
 		}, "name cannot be resolved", FateNotSent},
@@ -32,7 +32,7 @@ func TestWire(t *testing.T) {
 			s.Config.ErrorLog = log.New(io.Discard, "", 0)
 			s.StartTLS()
 			t.Cleanup(s.Close)
-			tr := NewTransport(1)
+			tr := newTransport(1)
 			tr.TLSClientConfig.RootCAs = x509.NewCertPool()
 			tr.TLSClientConfig.RootCAs.AddCert(s.Certificate())
 			dial := tr.DialContext
@@ -46,7 +46,7 @@ func TestWire(t *testing.T) {
 			s.Config.ErrorLog = log.New(io.Discard, "", 0)
 			s.StartTLS()
 			t.Cleanup(s.Close)
-			return s.URL, NewTransport(1)
+			return s.URL, newTransport(1)
 		}, "nobody that this machine trusts", FateNotSent},
 		"reset": {func(t *testing.T) (string, *http.Transport) {
 			return server(t, func(w http.ResponseWriter, r *http.Request) {
@@ -57,7 +57,7 @@ func TestWire(t *testing.T) {
 				}
 				_ = conn.(*net.TCPConn).SetLinger(0) // so that closing it sends a reset
 				_ = conn.Close()
-			}), NewTransport(1)
+			}), newTransport(1)
 		}, "connection broke", FateUnknown},
 		"slow drip": {func(t *testing.T) (string, *http.Transport) {
 			return server(t, func(w http.ResponseWriter, r *http.Request) {
@@ -65,13 +65,13 @@ func TestWire(t *testing.T) {
 				_, _ = io.WriteString(w, `{"id":7,`)
 				_ = http.NewResponseController(w).Flush()
 				<-r.Context().Done()
-			}), NewTransport(1)
+			}), newTransport(1)
 		}, "no answer in time", FateUnknown},
 		"silence": {func(t *testing.T) (string, *http.Transport) {
 			return server(t, func(_ http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				<-r.Context().Done()
-			}), NewTransport(1)
+			}), newTransport(1)
 		}, "no answer in time", FateUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -68,7 +68,7 @@ func TestRefusalInTheQuietTime(t *testing.T) {
 				time.Sleep(11 * time.Minute)
 				w.run()
 				w.outcome(id, latch.Latched)
-				use, err := w.store.GuardUse(w.ctx, time.Now().Add(-time.Hour))
+				use, err := w.store.GuardUse(w.ctx, time.Now().Add(-time.Hour), nil)
 				if err != nil || use.Latches != 1 || w.effects(1) != 1 {
 					t.Errorf("the guard counts %d of %d effects (%v)", use.Latches, w.effects(1), err)
 				}
@@ -264,7 +264,7 @@ func TestTwoCallsOnTheirWay(t *testing.T) {
 		w.fault(sandbox.FaultMatch{Call: "latch", Nth: 1}, sandbox.FaultAction{LatencyMs: 80_000})
 		first := w.ask(0, 21, true)
 		second := w.ask(0, 22, true)
-		w.sync.Arrived()
+		w.sync.Start()
 		time.Sleep(time.Hour)
 		w.outcome(first, latch.Relatched)
 		w.outcome(second, latch.Relatched)

@@ -87,7 +87,7 @@ func (s *Syncer) Import(ctx context.Context, o ImportOptions, r io.Reader) (Impo
 	}
 	rep, err := importer{store: s.store, log: s.log, now: s.now, tell: s.tellSuperseded}.file(ctx, o, body)
 	if rep.Accepted > 0 || rep.Known[string(latch.Pending)] > 0 {
-		s.Arrived()
+		s.arrived()
 	}
 	return rep, err
 }

@@ -32,7 +32,7 @@ func (s *Syncer) File(ctx context.Context, f latch.Filing) (state.Filed, error) 
 	s.tellSuperseded(filed)
 	// A known one may be left from a process that ended before its run.
 	if !filed.Known || filed.Request.State == latch.Pending {
-		s.Arrived()
+		s.arrived()
 	}
 	return filed, nil
 }

@@ -117,7 +117,7 @@ func (s *Syncer) calmUntil() time.Time {
 // limit, stopped; zero = at once. left reports whether that run left requests
 // behind which no schedule and no wait of theirs brings back.
 func (s *Syncer) againAt() (at time.Time, left bool) {
-	outages := s.Outages()
+	outages := s.outages()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.last.Result != latch.RunUnreachable && s.last.Result != latch.RunLimited {

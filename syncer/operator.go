@@ -50,7 +50,7 @@ func (s *Syncer) Cancel(ctx context.Context, ids []string, by string) (done []la
 		s.watches.tell(r.ID, nil)
 	}
 	if len(done) > 0 {
-		s.Arrived()
+		s.arrived()
 	}
 	return done, refused, nil
 }
@@ -67,7 +67,7 @@ func (s *Syncer) Retry(ctx context.Context, ids []string, by string) (done []lat
 		done = append(done, f.Request)
 	}
 	if len(done) > 0 {
-		s.Arrived()
+		s.arrived()
 	}
 	return done, refused, nil
 }

@@ -171,7 +171,7 @@ func TestLonePoisonEnds(t *testing.T) {
 		}
 		id = filed[0].Request.ID
 		w.fault(sandbox.FaultMatch{Call: "latch"}, sandbox.FaultAction{Status: 500})
-		w.sync.Arrived()
+		w.sync.Start()
 		time.Sleep(5 * time.Hour)
 		synctest.Wait()
 		if r := w.request(id); r.State != latch.Waiting || r.Attempts != 0 {
@@ -233,7 +233,7 @@ func TestManyUnreadable(t *testing.T) {
 		good := w.ask(57, 75, false)
 		w.done()
 		w.outcome(good, latch.Latched)
-		if n := len(w.sync.Outages()); n != 0 {
+		if n := len(w.sync.Status().Outages); n != 0 {
 			t.Errorf("%d outages", n)
 		}
 	})

@@ -107,8 +107,10 @@ func TestPausedDaemon(t *testing.T) {
 		if _, _, err := w.sync.Pause(w.ctx, "", ""); err != nil {
 			t.Fatal(err)
 		}
-		id := w.ask(1, 101, false)
-		w.sync.Arrived()
+		filed, err := w.sync.File(w.ctx, latch.Filing{Customer: w.customer(1), Account: w.account(101), Source: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(10 * time.Minute)
 		if got := w.runs(); len(got) != 1 {
 			t.Fatalf("an arrival started a run although writes are paused: %+v", got)
@@ -121,7 +123,7 @@ func TestPausedDaemon(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		w.outcome(id, latch.Latched)
+		w.outcome(filed.Request.ID, latch.Latched)
 		if got := w.runs(); got[2].Trigger != "resume" {
 			t.Errorf("the run after resume was begun by %q", got[2].Trigger)
 		}

@@ -210,7 +210,7 @@ func (r *run) guardUse(ctx context.Context, qs []state.Queued, steps []latch.Ste
 			accounts = append(accounts, s.To)
 		}
 	}
-	use, err := r.store.GuardUseOf(ctx, now.Add(-guardWindow), accounts)
+	use, err := r.store.GuardUse(ctx, now.Add(-guardWindow), accounts)
 	if err != nil {
 		return use, fmt.Errorf("counting what was applied in the last 24 hours: %w", err)
 	}

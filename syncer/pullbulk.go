@@ -75,7 +75,7 @@ func (r *run) stagePages(ctx context.Context, info state.IndexInfo, below int) (
 		return sfclient.Pulled{}, fmt.Errorf("making room for a full pull: %w", err)
 	}
 	rows := 0
-	return r.sf.PullAllBelow(ctx, below, func(page []latch.PackedAccountID) error {
+	return r.sf.PullAll(ctx, below, func(page []latch.PackedAccountID) error {
 		rows += len(page)
 		r.progress(PhasePull, rows, max(info.Count, rows))
 		return r.store.StagePull(ctx, page)

@@ -50,7 +50,7 @@ func (r *run) pullChanges(ctx context.Context, info state.IndexInfo) error {
 func (r *run) changesSince(ctx context.Context, since time.Time) (changes []latch.AccountChange, pulled sfclient.Pulled, err error) {
 	for try := 1; ; try++ {
 		changes = changes[:0]
-		pulled, err = r.sf.PullChangesWith(ctx, since, r.carried.field, func(page []latch.AccountChange) error {
+		pulled, err = r.sf.PullChanges(ctx, since, r.carried.field, func(page []latch.AccountChange) error {
 			if len(changes)+len(page) > maxChanges {
 				return errTooManyChanges
 			}

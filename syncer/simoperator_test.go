@@ -143,7 +143,7 @@ func (s *sim) fileBurst(p *proc) {
 	for i, one := range filed {
 		s.model.accepted(p, filings[i], one)
 	}
-	p.sync.Arrived()
+	p.sync.Start() // as if a process before had left them
 }
 
 // fileText is the text of a file of requests.

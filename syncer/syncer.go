@@ -176,9 +176,9 @@ type LoopStatus struct {
 	Outages []breaker.Outage `json:"outages,omitempty"`
 }
 
-// Outages are the services that are out of order now, by the calls that were
+// outages are the services that are out of order now, by the calls that were
 // made.
-func (s *Syncer) Outages() []breaker.Outage {
+func (s *Syncer) outages() []breaker.Outage {
 	var all []breaker.Outage
 	if s.sf != nil {
 		if o, down := s.sf.Outage(); down {
@@ -193,7 +193,7 @@ func (s *Syncer) Outages() []breaker.Outage {
 
 // Status says what the loop is doing now.
 func (s *Syncer) Status() LoopStatus {
-	outages := s.Outages()
+	outages := s.outages()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := LoopStatus{LastRun: s.last, NextSync: s.nextSync, NextFull: s.nextFull, Beat: s.beat, Outages: outages}
@@ -209,9 +209,9 @@ func (s *Syncer) Status() LoopStatus {
 // stopping, or ctx ended first. A run that failed is a Report.
 func (s *Syncer) Run(ctx context.Context, o Order) (Report, error) { return s.orders.run(ctx, o) }
 
-// Arrived tells the loop that a request was accepted or released. It never
+// arrived tells the loop that a request was accepted or released. It never
 // blocks; several arrivals make one run.
-func (s *Syncer) Arrived() { s.orders.trigger(triggerArrival) }
+func (s *Syncer) arrived() { s.orders.trigger(triggerArrival) }
 
 // Start asks for the first run of a daemon: requests may be left from before,
 // and calls to resolve.

@@ -183,6 +183,6 @@ func (s *Syncer) Undo(ctx context.Context, u Undo, after, by string) (steps []Un
 		logFiled(s.log, zap.InfoLevel, f)
 		s.tellSuperseded(f)
 	}
-	s.Arrived()
+	s.arrived()
 	return steps, next, nil
 }
