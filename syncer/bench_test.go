@@ -101,7 +101,7 @@ func newBenchWorld(b *testing.B, requests int) *benchWorld {
 		b.Fatal(err)
 	}
 	w := &benchWorld{box: box, store: store, sync: syncer.New(syncer.Options{
-		Store: store, Salesforce: sf, StaxBill: sb, Settings: syncer.Settings{OneShot: true, QuietTime: time.Minute},
+		Store: store, Salesforce: sf, StaxBill: sb, Settings: syncer.Settings{OneShot: true, QuietTime: time.Minute, BulkFrom: noBulk},
 	})}
 	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan error, 1)

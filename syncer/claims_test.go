@@ -142,7 +142,7 @@ func TestField(t *testing.T) {
 		}
 
 		// The setting goes: what was read of it is forgotten, what is latched stays.
-		w.sync.Reload(syncer.Settings{Full: schedule(t, "0 3 * * 0"), QuietTime: time.Minute})
+		w.sync.Reload(syncer.Settings{Full: schedule(t, "0 3 * * 0"), QuietTime: time.Minute, BulkFrom: noBulk})
 		rep = w.done()
 		if rep.Run.Claims != (latch.ClaimCounts{}) {
 			t.Errorf("counted %+v", rep.Run.Claims)

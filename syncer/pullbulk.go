@@ -22,7 +22,7 @@ func (r *run) stageAll(ctx context.Context, info state.IndexInfo) (sfclient.Pull
 		return sfclient.Pulled{}, job, err
 	}
 	below := r.set.BulkFrom
-	if job.ID == "" && (below == 0 || info.Count < below) {
+	if job.ID == "" && info.Count < below {
 		pulled, err := r.stagePages(ctx, info, below)
 		if !errors.Is(err, sfclient.ErrManyAccounts) {
 			return pulled, job, err

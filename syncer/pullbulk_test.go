@@ -98,12 +98,15 @@ func TestBulkFrom(t *testing.T) {
 		from        int
 		first, then []int // query, bulkCreate, bulkDelete
 	}{
-		{0, []int{1, 0, 0}, []int{2, 0, 0}},
+		{noBulk, []int{1, 0, 0}, []int{2, 0, 0}},
 		{301, []int{1, 0, 0}, []int{2, 0, 0}},
 		{300, []int{1, 1, 1}, []int{1, 2, 2}},
 		{1, []int{1, 1, 1}, []int{1, 2, 2}},
+		{0, []int{1, 1, 1}, []int{1, 2, 2}}, // always
 	} {
 		bulkWorld(t, 300, c.from, func(w *world) {
+			w.set.BulkFrom = c.from
+			w.sync.Reload(w.set)
 			w.done()
 			w.indexed(300)
 			if got := w.callsOf("query", "bulkCreate", "bulkDelete"); !slices.Equal(got, c.first) || w.events(latch.EventBulkStarted) != c.first[1] {

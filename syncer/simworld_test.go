@@ -145,7 +145,7 @@ func planOf(r *rand.Rand, drop string) simPlan {
 	}
 	p.set = syncer.Settings{
 		QuietTime: pick(r, time.Minute, 5*time.Minute, 15*time.Minute), Concurrency: pick(r, 1, 2, 4, 16),
-		MaxAttempts: pick(r, 3, 10), DropFolder: drop,
+		MaxAttempts: pick(r, 3, 10), DropFolder: drop, BulkFrom: noBulk,
 		Policy: latch.Policy{
 			FollowMerges: r.IntN(2) == 0, SharedAccount: pick(r, latch.SharedAllow, latch.SharedWarn, latch.SharedRefuse),
 			WaitForAccount: pick(r, 0, 20*time.Minute, 6*time.Hour),

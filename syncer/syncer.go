@@ -61,7 +61,7 @@ type Settings struct {
 	// RequestField is a field of Account that carries a customer's id and so
 	// asks for a latch; "" = none.
 	RequestField string
-	BulkFrom     int // accounts from which on a full pull is a job of the Bulk API; 0 = never
+	BulkFrom     int // accounts from which on a full pull is a job of the Bulk API; 0 = always
 	Health       HealthLimits
 	// Sync starts a run, Full makes it one in full. With OneShot no run
 	// starts by itself, and they only say what is due.
@@ -155,6 +155,8 @@ func (s *Syncer) settings() Settings {
 	if set.Concurrency <= 0 {
 		set.Concurrency = 16
 	}
+	// Always is from one account on: how many there are is known after a page.
+	set.BulkFrom = max(1, set.BulkFrom)
 	if set.Policy.SharedAccount == "" {
 		set.Policy.SharedAccount = latch.SharedWarn
 	}

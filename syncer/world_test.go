@@ -58,6 +58,9 @@ type options struct {
 	skew                time.Duration // of the services' clock against ours
 }
 
+// noBulk is more accounts than any world has.
+const noBulk = 1_000_000_000
+
 // inWorld runs a test in virtual time and checks the state file at its end.
 func inWorld(t *testing.T, o options, test func(w *world)) {
 	t.Helper()
@@ -78,6 +81,9 @@ func inWorld(t *testing.T, o options, test func(w *world)) {
 		w := &world{t: t, ctx: t.Context(), box: box, wire: &wire{h: box.Handler(), life: life}, set: o.set, keep: o.keep, skew: skew, path: filepath.Join(t.TempDir(), "latchd.db"), ended: map[latch.Outcome]int{}}
 		if w.set.QuietTime == 0 {
 			w.set.QuietTime = time.Minute
+		}
+		if w.set.BulkFrom == 0 {
+			w.set.BulkFrom = noBulk
 		}
 		w.set.OneShot = !o.daemon
 		w.start()

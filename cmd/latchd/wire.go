@@ -66,7 +66,7 @@ func settingsOf(c *config.Config) syncer.Settings {
 			MaxLostAccountsPercent: c.Guard.MaxLostAccountsPercent, MaxLostMappingsPercent: c.Guard.MaxLostMappingsPercent,
 		},
 		MaxAttempts: c.Requests.MaxAttempts, QuietTime: c.StaxBill.QuietTime, Concurrency: c.StaxBill.Concurrency,
-		DropFolder: c.Requests.DropFolder, RequestField: c.Salesforce.RequestField, BulkFrom: max(1, c.Salesforce.BulkFrom),
+		DropFolder: c.Requests.DropFolder, RequestField: c.Salesforce.RequestField, BulkFrom: c.Salesforce.BulkFrom,
 		Sync: c.Schedule.SyncSchedule(), Full: c.Schedule.FullSchedule(),
 		Health: syncer.HealthLimits{RunAge: c.Health.MaxRunAge, PendingAge: c.Health.MaxPendingAge, Failures: c.Health.MaxFailures},
 	}
