@@ -114,8 +114,8 @@ const (
 
 // Run is the record of one run. The JSON names are a public contract.
 type Run struct {
-	ID         string          `json:"id"` // a ULID
-	Trigger    string          `json:"trigger"`
+	ID         string          `json:"id"`      // a ULID
+	Trigger    string          `json:"trigger"` // one of Triggers, or an API caller's own word
 	StartedAt  time.Time       `json:"startedAt"`
 	FinishedAt time.Time       `json:"finishedAt,omitzero"`
 	Result     Result          `json:"result,omitempty"`

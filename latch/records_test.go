@@ -49,6 +49,19 @@ func constants(t *testing.T, prefix string) map[string]string {
 	return found
 }
 
+// TestTriggers: each trigger is in the list, and so has a series of its own.
+func TestTriggers(t *testing.T) {
+	triggers := constants(t, "Trigger")
+	for name, trigger := range triggers {
+		if !slices.Contains(Triggers, trigger) {
+			t.Errorf("%s (%s) is not in Triggers", name, trigger)
+		}
+	}
+	if len(Triggers) != len(triggers) {
+		t.Errorf("%d triggers are listed, %d are declared", len(Triggers), len(triggers))
+	}
+}
+
 // TestKinds: each kind of entry can be searched for.
 func TestKinds(t *testing.T) {
 	kinds := constants(t, "Kind")

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,7 +83,7 @@ func New(version string) *Metrics {
 // begin lets series begin at zero, so that their first event is seen as a rise.
 func (m *Metrics) begin() {
 	for _, r := range results {
-		m.runs.WithLabelValues("schedule", string(r))
+		m.runs.WithLabelValues(latch.TriggerSchedule, string(r))
 		m.runTime.WithLabelValues(string(r))
 	}
 	for _, o := range latch.Outcomes {
@@ -98,16 +99,11 @@ func (m *Metrics) begin() {
 	}
 }
 
-// triggers are the words that a run's trigger may be here; a caller of the
-// operator's API can give any.
-var triggers = map[string]bool{
-	"schedule": true, "start": true, "arrival": true, "retry": true, "approve": true, "reject": true, "resume": true, "once": true, "sync": true,
-}
-
-// RunFinished counts a run.
+// RunFinished counts a run. A trigger that is no word of latchd's own makes no
+// series: a caller of the operator's API can give any.
 func (m *Metrics) RunFinished(run latch.Run) {
 	trigger := run.Trigger
-	if !triggers[trigger] {
+	if !slices.Contains(latch.Triggers, trigger) {
 		trigger = "other"
 	}
 	m.runs.WithLabelValues(trigger, string(run.Result)).Inc()

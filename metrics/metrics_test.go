@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -118,6 +119,29 @@ func TestBoundedLabels(t *testing.T) {
 	for _, id := range []string{"001000", "01RUN", "burst", "word"} {
 		if strings.Contains(text, id) {
 			t.Errorf("it shows %s", id)
+		}
+	}
+}
+
+// TestTriggers: a run of each trigger of latchd's own has a series, and
+// docs/metrics.md names it.
+func TestTriggers(t *testing.T) {
+	w := newWorld(t, 0)
+	for _, trigger := range latch.Triggers {
+		w.m.RunFinished(latch.Run{Trigger: trigger, Result: latch.RunDone})
+	}
+	page, err := os.ReadFile("../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := "| `trigger` | `" + strings.Join(latch.Triggers, "`, `") + "`; any other word is `other` |"
+	if !strings.Contains(string(page), row) {
+		t.Errorf("docs/metrics.md lacks the row %s", row)
+	}
+	text := w.scrape(t)
+	for _, trigger := range latch.Triggers {
+		if want := fmt.Sprintf("latchd_runs_total{result=%q,trigger=%q} 1\n", latch.RunDone, trigger); !strings.Contains(text, want) {
+			t.Errorf("no %s", want)
 		}
 	}
 }

@@ -62,13 +62,13 @@ func (s *Syncer) nextOrder(ctx context.Context) (tickets []*ticket, o Order, ok 
 		sleep := lookEvery
 		if !s.settings().OneShot {
 			if s.scheduleDue(now) {
-				return nil, Order{Kind: KindSync, Trigger: "schedule"}, true
+				return nil, Order{Kind: KindSync, Trigger: latch.TriggerSchedule}, true
 			}
 			due, err := s.store.NextDue(ctx)
 			again, left := s.againAt()
 			work := !still && (left || err == nil && !due.IsZero() && !due.After(now))
 			if work && !again.After(now) && s.retryAllowed(now) {
-				return nil, Order{Kind: KindArrival, Trigger: "retry"}, true
+				return nil, Order{Kind: KindArrival, Trigger: latch.TriggerRetry}, true
 			}
 			for _, t := range []time.Time{s.Status().NextSync, s.Status().NextFull, due, again, calm} {
 				if d := t.Sub(now); !t.IsZero() && d > 0 && d < sleep {

@@ -19,7 +19,7 @@ func (s *Syncer) Approve(ctx context.Context, digest, by string) (state.ApproveR
 	}
 	s.log.Info("approved", zap.String("event", latch.EventApproved), zap.String("digest", digest), zap.String("by", by),
 		zap.Int("released", len(res.Released)), zap.Int("gone", res.Gone))
-	s.orders.trigger("approve")
+	s.orders.trigger(latch.TriggerApprove)
 	return res, nil
 }
 
@@ -34,7 +34,7 @@ func (s *Syncer) Reject(ctx context.Context, digest, by string) (state.ApproveRe
 	for _, h := range res.Released {
 		s.watches.tell(h.Request, nil)
 	}
-	s.orders.trigger("reject") // a customer's next request may be free now
+	s.orders.trigger(latch.TriggerReject) // a customer's next request may be free now
 	return res, nil
 }
 

@@ -53,7 +53,7 @@ func (s *Syncer) Resume(ctx context.Context, by string) (was *latch.Pause, err e
 	}
 	if was != nil {
 		s.log.Info("writes are resumed", zap.String("event", latch.EventResumed), zap.String("by", by), zap.Time("pausedSince", was.Since))
-		s.orders.trigger("resume")
+		s.orders.trigger(latch.TriggerResume)
 	}
 	return was, nil
 }
@@ -136,7 +136,7 @@ func (r *run) cutByPause(ctx context.Context, err error) error {
 		return err
 	}
 	if !paused { // and resumed meanwhile: the next run goes on
-		r.s.orders.trigger("resume")
+		r.s.orders.trigger(latch.TriggerResume)
 		return nil
 	}
 	r.log.Warn("writes were paused while the run applied; calls under way were settled",

@@ -213,8 +213,8 @@ func (s *Syncer) Run(ctx context.Context, o Order) (Report, error) { return s.or
 
 // arrived tells the loop that a request was accepted or released. It never
 // blocks; several arrivals make one run.
-func (s *Syncer) arrived() { s.orders.trigger(triggerArrival) }
+func (s *Syncer) arrived() { s.orders.trigger(latch.TriggerArrival) }
 
 // Start asks for the first run of a daemon: requests may be left from before,
 // and calls to resolve.
-func (s *Syncer) Start() { s.orders.trigger("start") }
+func (s *Syncer) Start() { s.orders.trigger(latch.TriggerStart) }

@@ -21,7 +21,7 @@ const (
 // Order asks for a run.
 type Order struct {
 	Kind    Kind
-	Trigger string // schedule, once, arrival, command, … as the run's record shows it
+	Trigger string // one of latch.Triggers, or an API caller's own word; "" = as Kind
 	// DryRun applies nothing and leaves the state as it was.
 	DryRun bool
 	By     string
@@ -85,15 +85,12 @@ func (o *orders) wake() {
 // make one run; a word that says more than that something arrived stands.
 func (o *orders) trigger(word string) {
 	o.mu.Lock()
-	if o.arrival == "" || word != triggerArrival {
+	if o.arrival == "" || word != latch.TriggerArrival {
 		o.arrival = word
 	}
 	o.mu.Unlock()
 	o.wake()
 }
-
-// triggerArrival is the trigger of a run that a request's arrival began.
-const triggerArrival = "arrival"
 
 func (o *orders) run(ctx context.Context, order Order) (Report, error) {
 	t := &ticket{order: order, done: make(chan struct{})}

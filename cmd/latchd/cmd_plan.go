@@ -31,7 +31,7 @@ something to do or held.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd.Context(), need{services: true, scratch: true}, func(c *reach) error {
-				rep, err := a.order(cmd.Context(), c, server.NewRun{Kind: syncer.KindPlan, Trigger: "plan"})
+				rep, err := a.order(cmd.Context(), c, server.NewRun{Kind: syncer.KindPlan, Trigger: latch.TriggerPlan})
 				if err != nil {
 					return err
 				}

@@ -22,7 +22,7 @@ import (
 func (a *app) runOnce(ctx context.Context) error {
 	n := need{services: true, create: !a.dryRun, scratch: a.dryRun}
 	return a.with(ctx, n, func(c *reach) error {
-		rep, err := a.order(ctx, c, server.NewRun{Kind: syncer.KindSync, Trigger: "once", DryRun: a.dryRun})
+		rep, err := a.order(ctx, c, server.NewRun{Kind: syncer.KindSync, Trigger: latch.TriggerOnce, DryRun: a.dryRun})
 		if err != nil {
 			return err
 		}
