@@ -80,7 +80,7 @@ func TestDriftIsLoggedWithinBounds(t *testing.T) {
 		for _, l := range w.logs.All() {
 			fields := l.ContextMap()
 			switch {
-			case fields["event"] != latch.EventDrift:
+			case fields["event"] != latch.EventMappingObserved:
 			case fields["more"] != nil:
 				more = fmt.Sprint(fields["more"])
 			case fields["fusebillId"] != nil:

@@ -74,7 +74,7 @@ func TestToldOnceDurable(t *testing.T) {
 		w.done()
 		held := []string{w.ask(0, 300, true), w.ask(4, 301, true)}
 		conflict := w.ask(8, 302, false)
-		told := map[string]string{held[0]: latch.EventHeld, held[1]: latch.EventHeld, conflict: latch.EventOutcome}
+		told := map[string]string{held[0]: latch.EventHeld, held[1]: latch.EventHeld, conflict: latch.EventRequestDone}
 		line := func(id string) int {
 			return w.logs.FilterField(zapString("event", told[id])).FilterField(zapString("request", id)).Len()
 		}

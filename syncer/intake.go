@@ -52,7 +52,7 @@ func logFiled(log *zap.Logger, level zapcore.Level, f state.Filed) {
 			zap.Bool("forceLatch", f.Request.Force), zap.String("source", f.Request.Source))...)
 	}
 	for _, old := range f.Superseded {
-		log.Info("request superseded", append(requestFields(latch.EventOutcome, old),
+		log.Info("request superseded", append(requestFields(latch.EventRequestDone, old),
 			zap.String("outcome", string(latch.Superseded)), zap.String("supersededBy", f.Request.ID))...)
 	}
 }

@@ -38,7 +38,7 @@ func TestFileSupersedes(t *testing.T) {
 	if err != nil || len(second.Superseded) != 1 || second.Superseded[0].ID != first.Request.ID {
 		t.Fatalf("got %+v, %v", second, err)
 	}
-	done := withEvent(logs, latch.EventOutcome)
+	done := withEvent(logs, latch.EventRequestDone)
 	if len(done) != 1 || done[0].ContextMap()["request"] != first.Request.ID || done[0].ContextMap()["outcome"] != "superseded" {
 		t.Errorf("logged %+v", done)
 	}

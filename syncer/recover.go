@@ -104,7 +104,7 @@ func (r *run) recoverPage(ctx context.Context, page []latch.Intent) error {
 	}
 	r.step("recover:after-settle")
 	for _, req := range settled {
-		r.log.Info("interrupted call resolved", zap.String("event", latch.EventRecovered),
+		r.log.Info("interrupted call resolved", zap.String("event", latch.EventIntentResolved),
 			zap.String("request", req.ID), zap.Int64("fusebillId", int64(req.Customer)),
 			zap.String("salesforceId", string(req.Account)), zap.String("state", string(req.State)))
 		r.logDone(req)

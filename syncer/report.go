@@ -39,7 +39,7 @@ func (r *run) report(ctx context.Context, err error) Report {
 	}
 	if !r.order.dry() {
 		if _, perr := r.store.Prune(ctx, r.s.now(), pruneEach); perr != nil {
-			r.log.Warn("old history could not be pruned", zap.String("event", latch.EventPruned), zap.Error(perr))
+			r.log.Warn("old history could not be pruned", zap.String("event", latch.EventPruneFailed), zap.Error(perr))
 		}
 		r.s.mu.Lock()
 		r.s.last = r.rec
@@ -232,7 +232,7 @@ func (r *run) logDone(req latch.Request) {
 	if req.Outcome.NeedsPerson() {
 		level = zapcore.WarnLevel
 	}
-	r.log.Log(level, "request done", zap.String("event", latch.EventOutcome), zap.String("request", req.ID),
+	r.log.Log(level, "request done", zap.String("event", latch.EventRequestDone), zap.String("request", req.ID),
 		zap.Int64("fusebillId", int64(req.Customer)), zap.String("salesforceId", string(req.Account)),
 		zap.String("outcome", string(req.Outcome)), zap.String("previousSalesforceId", string(req.Previous)), zap.String("detail", req.Detail))
 }

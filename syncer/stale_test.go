@@ -178,7 +178,7 @@ func TestFollowMerge(t *testing.T) {
 func (w *world) toldEnds(o latch.Outcome, n int) {
 	w.t.Helper()
 	runs := w.runs()
-	lines := w.logs.FilterField(zapString("event", latch.EventOutcome)).FilterField(zapString("outcome", string(o))).Len()
+	lines := w.logs.FilterField(zapString("event", latch.EventRequestDone)).FilterField(zapString("outcome", string(o))).Len()
 	if last := runs[len(runs)-1].Outcomes[o]; last != n || w.ended[o] != n || lines != n {
 		w.t.Errorf("%s: %d in the run's record, %d told to the metrics, %d in the log; want %d of each", o, last, w.ended[o], lines, n)
 	}

@@ -200,7 +200,7 @@ func (r *run) logDrift(entries []latch.Entry, all int) {
 		if !e.Modified.IsZero() {
 			modified = zap.Time("modified", e.Modified)
 		}
-		r.log.Info("a customer is latched otherwise than known here", zap.String("event", latch.EventDrift),
+		r.log.Info("a customer is latched otherwise than known here", zap.String("event", latch.EventMappingObserved),
 			zap.Int64("fusebillId", int64(e.Customer)), zap.String("from", string(e.From)), zap.String("salesforceId", string(e.To)),
 			zap.String("seenBy", e.Source), modified)
 	}
@@ -210,7 +210,7 @@ func (r *run) logDrift(entries []latch.Entry, all int) {
 func (r *run) logMoreDrift() {
 	if r.driftedMore > 0 {
 		r.log.Info("more customers were found latched otherwise than known; the history has them all",
-			zap.String("event", latch.EventDrift), zap.Int("shown", r.drifted), zap.Int("more", r.driftedMore))
+			zap.String("event", latch.EventMappingObserved), zap.Int("shown", r.drifted), zap.Int("more", r.driftedMore))
 	}
 }
 

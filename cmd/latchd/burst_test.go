@@ -253,7 +253,7 @@ func (b *burst) overtake(d *running, n int) {
 			b.e.t.Fatal(err)
 		}
 		before := len(b.e.box.Ledger().Effects)
-		d.waitFor(latch.EventOutcome, req.ID, `"outcome":"latched"`)
+		d.waitFor(latch.EventRequestDone, req.ID, `"outcome":"latched"`)
 		effects := b.e.box.Ledger().Effects
 		place := 0
 		for i, e := range effects {

@@ -115,7 +115,7 @@ func TestDaemon(t *testing.T) {
 		t.Fatalf("the socket: %v %v", info.Mode(), err)
 	}
 	id := strings.TrimSpace(e.must(exitDone, "request", "add", "1000002", e.box.AccountID(200)))
-	d.waitFor(latch.EventOutcome, id, `"outcome":"latched"`)
+	d.waitFor(latch.EventRequestDone, id, `"outcome":"latched"`)
 	if out := e.must(exitDone, "request", "show", id); !strings.Contains(out, "latched") {
 		t.Error(out)
 	}
@@ -136,7 +136,7 @@ func TestDaemon(t *testing.T) {
 	}
 	// Approved steps do not count; one more relatch is within the limit, the next is not.
 	within := strings.TrimSpace(e.must(exitDone, "request", "add", "--force", "1000017", e.box.AccountID(216)))
-	d.waitFor(latch.EventOutcome, within, `"outcome":"relatched"`)
+	d.waitFor(latch.EventRequestDone, within, `"outcome":"relatched"`)
 	held := strings.TrimSpace(e.must(exitDone, "request", "add", "--force", "1000013", e.box.AccountID(212)))
 	d.waitFor(latch.EventHeld, held)
 	e.must(exitDone, "request", "cancel", held)
@@ -185,7 +185,7 @@ func TestReload(t *testing.T) {
 		}
 	}
 	hup("schedule: {sink: x}\n")
-	if line := d.waitFor(latch.EventReloadRefused); !strings.Contains(line, "did you mean sync") {
+	if line := d.waitFor(latch.EventConfigRefused); !strings.Contains(line, "did you mean sync") {
 		t.Error(line)
 	}
 	hup("schedule: {sync: \"0 0 1 1 *\"}\nguard: {max_relatches: 1}\nstaxbill: {max_requests_per_minute: 77}\n")

@@ -46,7 +46,7 @@ func TestHealthFromOutside(t *testing.T) {
 			},
 			mend: func(e *estate, d *running) {
 				e.must(exitDone, "resume")
-				d.waitFor(latch.EventOutcome)
+				d.waitFor(latch.EventRequestDone)
 			},
 		},
 	} {

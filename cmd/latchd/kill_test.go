@@ -209,7 +209,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 	}
 	lines := bufio.NewScanner(logs)
 	for done := 0; lines.Scan(); {
-		if strings.Contains(lines.Text(), latch.EventOutcome) {
+		if strings.Contains(lines.Text(), latch.EventRequestDone) {
 			if done++; done == 300 {
 				if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
 					t.Fatal(err)

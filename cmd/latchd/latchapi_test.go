@@ -163,7 +163,7 @@ func TestLatchEndpoint(t *testing.T) {
 		t.Errorf("asked again: %d %s %s", again.status, again.body, again.header.Get("Location"))
 	}
 	e.must(exitDone, "approve", strings.TrimSuffix(digest, "."))
-	d.waitFor(latch.EventOutcome, `"outcome":"relatched"`, e.box.AccountID(202))
+	d.waitFor(latch.EventRequestDone, `"outcome":"relatched"`, e.box.AccountID(202))
 	if got := e.call("POST", at, forceKey, e.latchBody(4, 202, true)); got.status != 200 {
 		t.Errorf("approved: %d %s", got.status, got.body)
 	}
@@ -265,7 +265,7 @@ func TestSlowStaxBill(t *testing.T) {
 	if err := e.box.SetFaults(nil); err != nil {
 		t.Fatal(err)
 	}
-	d.waitFor(latch.EventOutcome, req.ID, `"outcome":"latched"`)
+	d.waitFor(latch.EventRequestDone, req.ID, `"outcome":"latched"`)
 	if got := e.call("GET", root+where, crmKey, ""); !strings.Contains(got.body, `"outcome":"latched"`) {
 		t.Errorf("%d %s", got.status, got.body)
 	}

@@ -37,7 +37,7 @@ func TestPageInChromium(t *testing.T) {
 	d := e.daemon()
 	ended := func(r latch.Request, outcome latch.Outcome) {
 		t.Helper()
-		d.waitFor(latch.EventOutcome, r.ID, fmt.Sprintf(`"outcome":"%s"`, outcome))
+		d.waitFor(latch.EventRequestDone, r.ID, fmt.Sprintf(`"outcome":"%s"`, outcome))
 	}
 	// Customers whose number is a multiple of four are latched in the sandbox.
 	for _, i := range []int{0, 4, 8, 12} {
@@ -67,7 +67,7 @@ func TestPageInChromium(t *testing.T) {
 	c.lookAt("confirm-retry")
 	c.press(`//button[contains(., "Ask again")]`)
 	c.says("retried", "1 request asked for again.")
-	d.waitFor(latch.EventOutcome, fmt.Sprint(e.box.CustomerID(4)), `"outcome":"conflict"`)
+	d.waitFor(latch.EventRequestDone, fmt.Sprint(e.box.CustomerID(4)), `"outcome":"conflict"`)
 	if n := e.latchCalls() - calls; n != 0 {
 		t.Errorf("keeping and asking again made %d latch calls", n)
 	}
@@ -81,7 +81,7 @@ func TestPageInChromium(t *testing.T) {
 	c.scripts(false)
 	c.press(`//button[contains(., "Force it")]`)
 	c.says("forced", "1 request asked for by force.")
-	d.waitFor(latch.EventOutcome, fmt.Sprint(e.box.CustomerID(8)), `"outcome":"relatched"`)
+	d.waitFor(latch.EventRequestDone, fmt.Sprint(e.box.CustomerID(8)), `"outcome":"relatched"`)
 	if string(e.at(8)) != e.box.AccountID(208) {
 		t.Errorf("after force the customer has %s", e.at(8))
 	}

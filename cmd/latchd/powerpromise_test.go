@@ -69,7 +69,7 @@ func (p *promises) Write(log []byte) (int, error) {
 		}
 		if json.Unmarshal(line, &l) == nil {
 			switch l.Event {
-			case latch.EventOutcome:
+			case latch.EventRequestDone:
 				p.outcomes[l.Request] = l.Outcome
 			case latch.EventReady:
 				close(p.ready)

@@ -203,7 +203,7 @@ func TestSecretsStayInside(t *testing.T) {
 	m.came("/proc/PID/cmdline", string(cmdline))
 	d.waitFor(latch.EventRunFinished)
 	id := strings.TrimSpace(e.must(exitDone, "request", "add", "1000002", e.box.AccountID(100)))
-	d.waitFor(latch.EventOutcome, id)
+	d.waitFor(latch.EventRequestDone, id)
 	var listening struct{ Address string }
 	if err := json.Unmarshal([]byte(d.waitFor(latch.EventListening)), &listening); err != nil {
 		t.Fatal(err)
