@@ -321,7 +321,7 @@ func TestEndedMeanwhile(t *testing.T) {
 		})
 		rep := w.run()
 		w.outcome(id, latch.Cancelled)
-		lines := w.logs.FilterField(zapString("event", latch.EventOutcome)).FilterField(zapString("request", id)).Len()
+		lines := w.logs.FilterField(zapString("event", latch.EventRequestDone)).FilterField(zapString("request", id)).Len()
 		if len(rep.Run.Outcomes) != 0 || lines != 0 {
 			t.Errorf("the run counts %v and tells of it %d times", rep.Run.Outcomes, lines)
 		}
