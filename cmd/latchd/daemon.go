@@ -108,7 +108,7 @@ func (a *app) daemon(ctx context.Context) (err error) {
 		return open.reload(now)
 	}
 	g.Go(func() error { return a.reloads(gctx, hup, cfg, reloaded, log) })
-	g.Go(func() error { return notifier(gctx, s, log) })
+	g.Go(func() error { return feedSystemd(gctx, s, log) })
 	g.Go(func() error { return teller.Loop(gctx) })
 	g.Go(func() error {
 		<-gctx.Done()

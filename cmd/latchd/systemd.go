@@ -26,9 +26,9 @@ func monotonicMicros() int64 {
 	return ts.Nano() / 1000
 }
 
-// notifier keeps the status line of the service, and feeds the watchdog while
+// feedSystemd keeps the status line of the service, and feeds the watchdog while
 // the loop makes progress.
-func notifier(ctx context.Context, s *syncer.Syncer, log *zap.Logger) error {
+func feedSystemd(ctx context.Context, s *syncer.Syncer, log *zap.Logger) error {
 	every := 20 * time.Second
 	watchdog, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
