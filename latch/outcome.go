@@ -16,7 +16,7 @@ const (
 	Rejected   Outcome = "rejected"    // refused by a person, a setting, or Stax Bill
 	GaveUp     Outcome = "gave-up"     // the last attempt failed too
 	Superseded Outcome = "superseded"  // a later request of that customer took its place
-	Cancelled  Outcome = "cancelled"   // a person took it back, or what asked for it, a merge or a field, does so no more
+	Cancelled  Outcome = "cancelled"   // a person took it back, or what had asked for it no longer does (a merge, a field)
 )
 
 // Outcomes lists every outcome in the order in which summaries show them.

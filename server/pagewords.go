@@ -107,7 +107,7 @@ func meaning(o latch.Outcome) string {
 	case latch.Superseded:
 		return "a later request took its place"
 	case latch.Cancelled:
-		return "taken back by a person"
+		return "taken back by a person, or by what had asked for it: a merge that was undone, a field that changed"
 	}
 	return ""
 }

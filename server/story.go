@@ -136,7 +136,10 @@ func tellEnd(e latch.Entry) string {
 	case latch.Relatched:
 		return withDetail(fmt.Sprintf("Outcome relatched: from %s to %s%s", orNoAccount(e.From), e.To, approvedText(e)), e.Detail)
 	case latch.Cancelled:
-		return withDetail("Outcome cancelled: "+orSomebody(e.By)+" took it back", e.Detail)
+		if e.By == "" { // nobody did it: what asked for it no longer does
+			return withDetail("Outcome cancelled", e.Detail)
+		}
+		return withDetail("Outcome cancelled: "+e.By+" took it back", e.Detail)
 	}
 	if e.Kind == latch.KindUnanswered {
 		return fmt.Sprintf("The call to latch it to %s got no whole answer, so it may have taken effect later.", e.To)

@@ -56,7 +56,13 @@ func TestTell(t *testing.T) {
 		{"first seen", latch.Entry{Kind: latch.KindObserved, To: b}, nil, []string{"not known here"}},
 		{"held", latch.Entry{Kind: latch.KindHeld, From: a, To: b, Detail: "too many"}, nil, []string{"The guard held it (from " + string(a) + " to " + string(b) + "): too many"}},
 		{"approved", latch.Entry{Kind: latch.KindApproved, To: b, By: "lou"}, nil, []string{"lou approved exactly this step, from no account to"}},
-		{"cancelled", latch.Entry{Kind: "cancelled"}, nil, []string{"Somebody took it back"}},
+		{"cancelled by a person", latch.Entry{Kind: "cancelled", By: "kim"}, nil, []string{"Outcome cancelled: kim took it back."}},
+		{
+			"cancelled by nobody",
+			latch.Entry{Kind: "cancelled", Detail: "Account " + string(a) + ", which had been merged away, is there again."},
+			nil,
+			[]string{"Outcome cancelled: Account " + string(a) + ", which had been merged away, is there again."},
+		},
 	} {
 		got := strings.Join(tell(c.e, c.req), "\n")
 		for _, want := range c.want {
