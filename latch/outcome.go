@@ -43,7 +43,7 @@ type State string
 const (
 	Pending  State = "pending"  // accepted, or its wait is over, or approved: the next run plans it
 	Waiting  State = "waiting"  // for an account, a retry, the quiet time or a budget
-	Held     State = "held"     // kept back by the guard until a person decides
+	Held     State = "held"     // kept back until a person decides: by the guard, after a restore, or since an approval no longer holds
 	Applying State = "applying" // its intent is committed
 	Done     State = "done"     // it has an outcome
 )

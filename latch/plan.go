@@ -111,7 +111,7 @@ func (s Step) countedAs() string {
 	return string(s.Action)
 }
 
-// HeldSteps are the steps that the guard keeps back.
+// HeldSteps are the steps that are kept back; each says why in its Detail.
 func (p Plan) HeldSteps() []Step {
 	var held []Step
 	for _, s := range p.Steps {
@@ -158,8 +158,8 @@ func digestLines(kind string, lines []string) string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// Hold is what the guard kept back: the step that a person is asked about. It
-// stays with the request until that is done.
+// Hold is what was kept back: the step that a person is asked about. It stays
+// with the request until that is done.
 type Hold struct {
 	Request  string     `json:"request"`
 	Customer CustomerID `json:"fusebillId"`
@@ -167,7 +167,8 @@ type Hold struct {
 	From     AccountID  `json:"from,omitempty"`
 	To       AccountID  `json:"to"`
 	Since    time.Time  `json:"since"`
-	// Why is the limit that would be passed, with its numbers.
+	// Why is the limit of the guard that would be passed, with its numbers, or what
+	// else keeps the step back: a restore, an approval that no longer holds.
 	Why      string    `json:"why,omitempty"`
 	Approval *Approval `json:"approval,omitempty"`
 }

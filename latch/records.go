@@ -70,7 +70,7 @@ func (r *CustomerReading) Told() *ReadBack {
 const (
 	KindAccepted   = "accepted"
 	KindObserved   = "observed"   // a survey or reading showed another account than the mapping
-	KindHeld       = "held"       // by the guard
+	KindHeld       = "held"       // the detail says why: the guard, a restore, an approval that no longer holds
 	KindApproved   = "approved"   // by a person
 	KindUnanswered = "unanswered" // a call whose answer was not seen
 	KindDismissed  = "dismissed"  // a person looked at how it ended, and leaves it so

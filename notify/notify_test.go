@@ -211,7 +211,7 @@ func TestHeld(t *testing.T) {
 	w.hold(first)
 	w.hold(second)
 	w.ran(latch.RunDone, nil)
-	w.told("2 requests are held by the guard. See them with `latchd plan`, release exactly these with `latchd approve ")
+	w.told("2 requests are held until a person decides. See why with `latchd plan`, release exactly these with `latchd approve ")
 	w.ran(latch.RunDone, nil)
 	w.told()
 	if _, _, err := w.store.Cancel(ctx, []string{first.ID}, "somebody", time.Now()); err != nil {
@@ -221,7 +221,7 @@ func TestHeld(t *testing.T) {
 	w.told()
 	w.hold(third)
 	w.ran(latch.RunDone, nil)
-	w.told("2 requests are held by the guard.")
+	w.told("2 requests are held until a person decides.")
 }
 
 func (w *world) file(c latch.CustomerID) latch.Request {

@@ -124,7 +124,7 @@ func (n *Notifier) news(ctx context.Context) (text string, now told, err error) 
 	}
 	// Where some of what was held is released, nothing is new.
 	if now.Held > 0 && now.Digest != before.Digest && now.Held >= before.Held {
-		say("%s held by the guard. See them with `latchd plan`, release exactly these with `latchd approve %s`.", areOrIs(now.Held, "request"), now.Digest)
+		say("%s held until a person decides. See why with `latchd plan`, release exactly these with `latchd approve %s`.", areOrIs(now.Held, "request"), now.Digest)
 	}
 	if ref := runs[0].Refused; ref != nil {
 		if ref.Digest != before.Refused {

@@ -119,7 +119,7 @@ func stateMeaning(s latch.State) string {
 	case latch.Waiting:
 		return "for an account, a retry, the quiet time or a budget"
 	case latch.Held:
-		return "kept back by the guard until a person decides"
+		return "kept back until a person decides"
 	case latch.Applying:
 		return "a call is under way, or its answer was not seen"
 	case latch.Done:

@@ -18,7 +18,7 @@ func tell(e latch.Entry, req *latch.Request) []string {
 	case latch.KindObserved:
 		return []string{tellObserved(e)}
 	case latch.KindHeld:
-		return []string{fmt.Sprintf("The guard held it (from %s to %s): %s", orNoAccount(e.From), e.To, e.Detail)}
+		return []string{fmt.Sprintf("It was held (from %s to %s): %s", orNoAccount(e.From), e.To, e.Detail)}
 	case latch.KindApproved:
 		return []string{fmt.Sprintf("%s approved exactly this step, from %s to %s.", orSomebody(e.By), orNoAccount(e.From), e.To)}
 	}

@@ -54,7 +54,7 @@ func TestTell(t *testing.T) {
 		{"deleted", latch.Entry{Kind: "no-account", To: b, Evidence: &latch.AccountReading{Account: b, State: latch.AccountDeleted, How: latch.HowLive}}, nil, []string{"was deleted"}},
 		{"observed", latch.Entry{Kind: latch.KindObserved, From: a}, nil, []string{"no account any more"}},
 		{"first seen", latch.Entry{Kind: latch.KindObserved, To: b}, nil, []string{"not known here"}},
-		{"held", latch.Entry{Kind: latch.KindHeld, From: a, To: b, Detail: "too many"}, nil, []string{"The guard held it (from " + string(a) + " to " + string(b) + "): too many"}},
+		{"held", latch.Entry{Kind: latch.KindHeld, From: a, To: b, Detail: "too many"}, nil, []string{"It was held (from " + string(a) + " to " + string(b) + "): too many"}},
 		{"approved", latch.Entry{Kind: latch.KindApproved, To: b, By: "lou"}, nil, []string{"lou approved exactly this step, from no account to"}},
 		{"cancelled by a person", latch.Entry{Kind: "cancelled", By: "kim"}, nil, []string{"Outcome cancelled: kim took it back."}},
 		{

@@ -8,7 +8,7 @@ import (
 	"latchd/latch"
 )
 
-// setHold writes what the guard keeps back.
+// setHold writes what is kept back.
 func (t *tx) setHold(h latch.Hold) error {
 	t.held = true
 	return t.put(bHolds, []byte(h.Request), h)

@@ -53,7 +53,7 @@ type RequestFilter struct {
 // decision needs.
 type Queued struct {
 	Request latch.Request
-	Hold    *latch.Hold    // what the guard held earlier, with its approval
+	Hold    *latch.Hold    // what was held earlier, with its approval
 	Intent  *latch.Intent  // open: a call for it may have taken effect
 	Quiet   latch.Quiet    // zero when the customer has none
 	Mapping *latch.Mapping // nil when the customer is not latched as far as known

@@ -327,7 +327,7 @@ func (r *run) logDecided(was, is latch.Request, s latch.Step) {
 	case latch.Done:
 		r.logDone(is)
 	case latch.Held:
-		r.log.Warn("a step is held by the guard", append(fields(latch.EventHeld), zap.String("from", string(s.From)))...)
+		r.log.Warn("a step is held: "+s.Detail, append(fields(latch.EventHeld), zap.String("from", string(s.From)))...)
 	case latch.Waiting:
 		if was.State != latch.Waiting || was.WaitingFor != is.WaitingFor {
 			r.log.Info("a request waits", append(fields(latch.EventWaiting), zap.String("waitingFor", string(is.WaitingFor)))...)

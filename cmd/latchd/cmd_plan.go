@@ -16,12 +16,12 @@ func newPlanCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what a run would do, and what is held",
-		Long: `Show what a run would do now, and what the guard holds, with the digest under which
+		Long: `Show what a run would do now, and what is held and why, with the digest under which
 latchd approve releases exactly that. Reads both services and changes nothing in them.
 
   +  a customer that has no account is latched
   ~  the account that a customer has is taken off, another attached
-  !  held by the guard until approved
+  !  held until approved
   .  waits, and for what
   -  ends without a call: conflict, no-account, …
 

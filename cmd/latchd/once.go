@@ -170,7 +170,7 @@ func (a *app) printRun(rep *syncer.Report) {
 		fmt.Fprintf(w, "  paused     %s%s\n", pausedText(r.Paused), left)
 	}
 	if r.Held > 0 {
-		fmt.Fprintf(w, "  held       %s by the guard\n", plural(r.Held, "request"))
+		fmt.Fprintf(w, "  held       %s\n", plural(r.Held, "request"))
 		for _, reason := range heldReasons(rep.Plan) {
 			fmt.Fprintf(w, "             %s\n", reason)
 		}

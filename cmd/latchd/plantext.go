@@ -27,7 +27,7 @@ func planText(rep *syncer.Report) string {
 		{"-", "end without a call", func(s latch.Step) bool {
 			return !s.Held && s.Outcome != "" && s.Outcome != latch.Unchanged
 		}},
-		{"!", "held by the guard until approved", func(s latch.Step) bool { return s.Held }},
+		{"!", "held until approved", func(s latch.Step) bool { return s.Held }},
 	} {
 		steps := slices.DeleteFunc(slices.Clone(p.Steps), func(s latch.Step) bool { return !g.of(s) })
 		if len(steps) == 0 {

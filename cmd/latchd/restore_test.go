@@ -78,7 +78,13 @@ func TestRestoreDrill(t *testing.T) {
 	}
 	// A person says that one of them is wanted after all, and ends the other.
 	e.must(exitDone, "request", "cancel", "--customer", customer(4), "--yes")
-	e.must(exitHeld, "--once")
+	once := e.must(exitHeld, "--once")
+	// It was not the guard that held them, and nothing says so.
+	for what, says := range map[string]string{"the run": once, "the plan": plan, "the story": e.must(exitDone, "why", customer(2))} {
+		if !strings.Contains(says, "held") || !strings.Contains(says, "restored from a backup") || strings.Contains(says, "guard") {
+			t.Errorf("%s says of what is held after a restore:\n%s", what, says)
+		}
+	}
 	out := e.must(exitDone, "--output", "json", "plan")
 	var p latch.Plan
 	if err := json.Unmarshal([]byte(out), &p); err != nil {
