@@ -390,7 +390,7 @@ func running(st syncer.LoopStatus) Running {
 	if st.Progress == nil {
 		return Running{Text: "No run is under way."}
 	}
-	n := Running{Run: st.Running, Phase: st.Progress.Phase, Done: st.Progress.Done, Total: st.Progress.Total, Text: phaseText(st.Progress.Phase)}
+	n := Running{Run: st.Running, Phase: st.Progress.Phase, Done: st.Progress.Done, Total: st.Progress.Total, Text: capital(PhaseText(st.Progress.Phase))}
 	if n.Total > 0 {
 		n.Text += fmt.Sprintf(", %s of %s", thousands(n.Done), thousands(n.Total))
 	} else if n.Done > 0 {

@@ -144,23 +144,8 @@ func waitText(w latch.Wait) string {
 	return string(w)
 }
 
-func phaseText(phase string) string {
-	switch phase {
-	case "recover":
-		return "Settling what was open"
-	case "pull":
-		return "Pulling accounts from Salesforce"
-	case "survey":
-		return "Surveying customers in Stax Bill"
-	case "collect":
-		return "Collecting requests"
-	case "plan":
-		return "Planning"
-	case "apply":
-		return "Applying"
-	}
-	return "Working"
-}
+// capital begins with a capital letter; text is ASCII and not empty.
+func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 func triggerText(t string) string {
 	if t == "" {

@@ -64,7 +64,7 @@ func (a *app) printStatus(st server.Status, daemon bool) {
 		line("out of order", "%s", o)
 	}
 	if p := st.Loop.Progress; p != nil {
-		line("now", "%s, %d done (run %s)", phaseWords[p.Phase], p.Done, st.Loop.Running)
+		line("now", "%s, %d done (run %s)", server.PhaseText(p.Phase), p.Done, st.Loop.Running)
 	}
 	if r := st.Loop.LastRun; r.ID != "" {
 		line("last run", "%s %s (%s), %s", r.Result, ago(r.FinishedAt, st.Now), r.Trigger, runOutcomes(r))

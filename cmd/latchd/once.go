@@ -78,11 +78,6 @@ type bar struct {
 	phase string
 }
 
-var phaseWords = map[string]string{
-	"recover": "resolving interrupted calls", "bind": "signing in", "pull": "pulling accounts", "survey": "surveying customers",
-	"collect": "collecting requests", "plan": "reading and deciding", "apply": "latching", "audit": "reading latched accounts",
-}
-
 func (a *app) newBar() *bar {
 	if !isTerminal(a.err) {
 		return &bar{}
@@ -101,7 +96,7 @@ func (b *bar) show(p syncer.Progress) {
 		if most == 0 {
 			most = -1
 		}
-		b.bar = progressbar.NewOptions(most, progressbar.OptionSetWriter(b.w), progressbar.OptionSetDescription(fmt.Sprintf("%-28s", phaseWords[p.Phase])),
+		b.bar = progressbar.NewOptions(most, progressbar.OptionSetWriter(b.w), progressbar.OptionSetDescription(fmt.Sprintf("%-28s", server.PhaseText(p.Phase))),
 			progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(24))
 	}
 	if p.Total > 0 && p.Total != b.bar.GetMax() {

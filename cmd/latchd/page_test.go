@@ -148,7 +148,7 @@ func TestPageInChromium(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.open("/runs", 200)
-	c.says("a run under way", "Planning", "under way")
+	c.says("a run under way", "Reading and deciding", "under way")
 	c.lookAt("runs")
 	if err := e.box.SetFaults(nil); err != nil {
 		t.Fatal(err)

@@ -24,3 +24,19 @@ func TestStatusShowsOutages(t *testing.T) {
 		t.Error(out.String())
 	}
 }
+
+// TestStatusShowsPhase: latchd status and systemd's line say in words what a run
+// does, whatever it does.
+func TestStatusShowsPhase(t *testing.T) {
+	for _, phase := range syncer.Phases {
+		var out bytes.Buffer
+		st := syncer.LoopStatus{Running: "R", Progress: &syncer.Progress{Phase: phase, Done: 7}}
+		(&app{out: &out}).printStatus(server.Status{Loop: st}, true)
+		if text := server.PhaseText(phase); !strings.Contains(out.String(), text+", 7 done (run R)") {
+			t.Errorf("latchd status says of %s:\n%s", phase, out.String())
+		}
+		if line := statusLine(st, time.Now()); line != server.PhaseText(phase)+" 7; no run yet" {
+			t.Errorf("systemd is told of %s: %q", phase, line)
+		}
+	}
+}

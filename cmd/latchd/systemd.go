@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"latchd/latch"
+	"latchd/server"
 	"latchd/syncer"
 )
 
@@ -60,7 +61,7 @@ func statusLine(st syncer.LoopStatus, now time.Time) string {
 		line = fmt.Sprintf("last run %s %s", st.LastRun.Result, ago(st.LastRun.FinishedAt, now))
 	}
 	if st.Progress != nil {
-		line = fmt.Sprintf("%s %d; %s", phaseWords[st.Progress.Phase], st.Progress.Done, line)
+		line = fmt.Sprintf("%s %d; %s", server.PhaseText(st.Progress.Phase), st.Progress.Done, line)
 	} else if !st.NextSync.IsZero() {
 		line += ", next " + st.NextSync.UTC().Format("15:04:05Z")
 	}
