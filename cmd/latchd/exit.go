@@ -24,8 +24,11 @@ const (
 	exitTryLater    = 75
 )
 
-// exitTable feeds --help and latchd help exit-status. Where several hold, the
-// first of 2, 1, 75, 4, 3, 0 is given.
+// exitOrder says which one is given where several hold.
+const exitOrder = "Where several hold, the first of 2, 1, 75, 4, 3, 0 is given."
+
+// exitTable feeds --help, latchd help exit-status, and the README, which a test
+// compares with it.
 var exitTable = []struct {
 	status  int
 	meaning string
@@ -45,7 +48,7 @@ func exitHelp() string {
 	for _, e := range exitTable {
 		fmt.Fprintf(&b, "  %2d  %s\n", e.status, e.meaning)
 	}
-	b.WriteString("Where several hold, the first of 2, 1, 75, 4, 3, 0 is given.\n")
+	b.WriteString(exitOrder + "\n")
 	return b.String()
 }
 
