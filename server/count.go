@@ -10,11 +10,11 @@ import (
 )
 
 // RequestCount is the answer of GET /requests/count, which takes the filters of
-// GET /requests.
+// GET /requests; with for-person=true it counts what GET /requests/for-person lists.
 type RequestCount struct {
 	Count int `json:"count"`
-	// Last is the id of the last one counted: given as until to GET /requests,
-	// what is filed afterwards stays out.
+	// Last is the id of the last one counted: given as until to the list, what is
+	// filed afterwards stays out.
 	Last string `json:"last,omitempty"`
 	// Kinds counts by outcome, and by state where there is none yet.
 	Kinds map[string]int `json:"kinds"`
@@ -23,6 +23,7 @@ type RequestCount struct {
 func (s *Server) countRequests(_ http.ResponseWriter, r *http.Request) (any, error) {
 	p := &params{r: r}
 	f := p.requestFilter()
+	f.ForPerson = p.text("for-person") == "true"
 	if p.err != nil {
 		return nil, p.err
 	}

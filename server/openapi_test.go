@@ -137,6 +137,7 @@ func TestOpenAPIAnswers(t *testing.T) {
 		{"POST", "/api/v1/requests/retry", "o", `{"ids":["ID","none"]}`, 200},
 		{"GET", "/api/v1/requests/for-person?outcome=rejected", "o", "", 200},
 		{"GET", "/api/v1/requests/for-person?outcome=latched", "o", "", 400},
+		{"GET", "/api/v1/requests/for-person?customer=x", "o", "", 400},
 		{"POST", "/api/v1/requests/dismiss", "o", `{"ids":["DONE","none"]}`, 200},
 		{"POST", "/api/v1/import?name=x.csv", "o", "fusebillId,salesforceId\n9,0014100000JJ3wt\nx,y\n", 200},
 		{"GET", "/api/v1/mappings", "o", "", 200},

@@ -160,7 +160,7 @@ func TestPageForms(t *testing.T) {
 	conflict := endedAs(t, store, 20, latch.Conflict, "")
 	b := newBrowser(t, s)
 	needs := func() int {
-		page, _, err := store.NeedPerson(t.Context(), nil, "", 0)
+		page, _, err := store.Requests(t.Context(), state.RequestFilter{ForPerson: true}, "", 0)
 		if err != nil {
 			t.Fatal(err)
 		}

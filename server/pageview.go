@@ -131,7 +131,7 @@ func (p *pages) forPerson(w http.ResponseWriter, r *http.Request, v *visit) erro
 		page.Choices = append(page.Choices, string(o))
 		page.Counts[string(o)] = counts[o]
 	}
-	items, next, err := p.s.store.NeedPerson(r.Context(), outcomes, q.text("after"), pageSize)
+	items, next, err := p.s.store.Requests(r.Context(), state.RequestFilter{ForPerson: true, Outcomes: outcomes}, q.text("after"), pageSize)
 	if err != nil {
 		return fmt.Errorf("listing what needs a person: %w", err)
 	}

@@ -163,15 +163,17 @@ func (s *Server) dismissRequests(w http.ResponseWriter, r *http.Request) (any, e
 	return changed(done, refused), nil
 }
 
-// needPerson lists what dismissRequests takes.
+// needPerson lists what dismissRequests takes, by the filters of listRequests.
 func (s *Server) needPerson(_ http.ResponseWriter, r *http.Request) (any, error) {
 	p := &params{r: r}
-	outcomes := list(p, "outcome", latch.Outcome.NeedsPerson, latch.OutcomesForPerson)
+	f := p.requestFilter()
+	f.Outcomes = list(p, "outcome", latch.Outcome.NeedsPerson, latch.OutcomesForPerson)
+	f.ForPerson = true
 	after, limit := p.text("after"), p.limit()
 	if p.err != nil {
 		return nil, p.err
 	}
-	items, next, err := s.store.NeedPerson(r.Context(), outcomes, after, limit)
+	items, next, err := s.store.Requests(r.Context(), f, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("listing what needs a person: %w", err)
 	}

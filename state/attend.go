@@ -145,50 +145,19 @@ func (s *Store) Dismiss(ctx context.Context, ids []string, by string, now time.T
 	return dismissed, refused, nil
 }
 
-// NeedPerson lists the requests that somebody has to look at, of these outcomes,
-// none standing for all, as Requests does. A page costs the same however many
-// requests there are.
-func (s *Store) NeedPerson(ctx context.Context, outcomes []latch.Outcome, after string, limit int) (page []latch.Request, next string, err error) {
-	limit = pageSize(limit)
+// attendIDs gives, one a call, the ids from on of what is listed, of these
+// outcomes, none standing for all.
+func (t *tx) attendIDs(outcomes []latch.Outcome, from []byte) func() []byte {
 	if len(outcomes) == 0 {
 		outcomes = latch.OutcomesForPerson
 	}
-	err = s.view(ctx, func(t *tx) error {
-		page, next = nil, ""
-		from := []byte(after)
-		if after != "" {
-			from = afterKey(from)
+	var lists []func() []byte
+	for _, o := range outcomes {
+		if class, needs := attendByte(o); needs {
+			lists = append(lists, prefixed(t.b(bAttend).Cursor(), []byte{class}, from))
 		}
-		var lists []func() []byte
-		for _, o := range outcomes {
-			if class, needs := attendByte(o); needs {
-				lists = append(lists, prefixed(t.b(bAttend).Cursor(), []byte{class}, from))
-			}
-		}
-		ids := merged(lists)
-		for id := ids(); id != nil; id = ids() {
-			if err := t.alive(); err != nil {
-				return err
-			}
-			if len(page) == limit {
-				next = page[limit-1].ID
-				return nil
-			}
-			r, found, err := t.request(string(id))
-			if err == nil && !found {
-				err = &badRecord{fmt.Sprintf("request %s is listed as needing a person and is not there", id)}
-			}
-			if err != nil {
-				return err
-			}
-			page = append(page, r)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, "", err
 	}
-	return page, next, nil
+	return merged(lists)
 }
 
 // CountNeedPerson counts the requests that somebody has to look at, by outcome,

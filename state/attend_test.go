@@ -20,7 +20,7 @@ func ended(t *testing.T, s *Store, f latch.Filing, o latch.Outcome, minute int) 
 
 func needing(t *testing.T, s *Store, outcomes ...latch.Outcome) []string {
 	t.Helper()
-	page, next, err := s.NeedPerson(t.Context(), outcomes, "", 0)
+	page, next, err := s.Requests(t.Context(), RequestFilter{ForPerson: true, Outcomes: outcomes}, "", 0)
 	ok(t, err)
 	equal(t, "next", next, "")
 	return ids(page...)
@@ -58,12 +58,35 @@ func testAttend(t *testing.T, open func(t *testing.T) *Store) {
 	sameIDs(t, "all", needing(t, s), ids(conflict, noAccount, gaveUp))
 	sameIDs(t, "of two outcomes", needing(t, s, latch.GaveUp, latch.Conflict), ids(conflict, gaveUp))
 	// Page by page, each once.
-	first, next, err := s.NeedPerson(t.Context(), nil, "", 2)
+	first, next, err := s.Requests(t.Context(), RequestFilter{ForPerson: true}, "", 2)
 	ok(t, err)
-	second, end, err := s.NeedPerson(t.Context(), nil, next, 2)
+	second, end, err := s.Requests(t.Context(), RequestFilter{ForPerson: true}, next, 2)
 	ok(t, err)
 	sameIDs(t, "two pages", ids(append(first, second...)...), ids(conflict, noAccount, gaveUp))
 	equal(t, "the end", end, "")
+	picked := func(f RequestFilter) []string {
+		t.Helper()
+		f.ForPerson = true
+		page, _, err := s.Requests(t.Context(), f, "", 0)
+		ok(t, err)
+		return ids(page...)
+	}
+	sameIDs(t, "of a customer", picked(RequestFilter{Customer: 3}), ids(gaveUp))
+	sameIDs(t, "of a customer who needs nobody", picked(RequestFilter{Customer: 4}), nil)
+	sameIDs(t, "to an account", picked(RequestFilter{Account: acc(2)}), ids(noAccount))
+	sameIDs(t, "until", picked(RequestFilter{Until: noAccount.ID}), ids(conflict, noAccount))
+	sameIDs(t, "since", picked(RequestFilter{Since: at(1)}), ids(noAccount, gaveUp))
+	sameIDs(t, "open", picked(RequestFilter{States: []latch.State{latch.Pending}}), nil)
+	looked := 0
+	ok(t, s.view(t.Context(), func(x *tx) error {
+		next := x.requestIDs(RequestFilter{ForPerson: true}, "")
+		for id := next(); id != nil; id = next() {
+			looked++
+		}
+		return nil
+	}))
+	equal(t, "looked at no other", looked, 3)
+	sameIDs(t, "ended well", picked(RequestFilter{Outcomes: []latch.Outcome{latch.Unchanged}}), nil)
 
 	// The same asked for again stands for what came of it before.
 	again := ended(t, s, filing(1, 1), latch.Conflict, 4)

@@ -30,8 +30,8 @@ func seekBefore(c *bolt.Cursor, k []byte) (key, value []byte) {
 
 // Requests lists requests by id, which is the order of acceptance, oldest
 // first, from behind the id after. limit is at most 10,000, which 0 stands for.
-// A filter by customer, or by states other than done, looks only at requests of
-// that kind.
+// A filter by customer, by states other than done, or by what needs a person looks
+// only at requests of that kind.
 func (s *Store) Requests(ctx context.Context, f RequestFilter, after string, limit int) (page []latch.Request, next string, err error) {
 	limit = pageSize(limit)
 	err = s.view(ctx, func(t *tx) error {
@@ -77,6 +77,9 @@ func (t *tx) requestIDs(f RequestFilter, after string) func() []byte {
 	}
 	if f.Customer != 0 {
 		return prefixed(t.b(bCustomers).Cursor(), customerKey(f.Customer), from)
+	}
+	if f.ForPerson {
+		return t.attendIDs(f.Outcomes, from)
 	}
 	if len(f.States) > 0 && len(f.Outcomes) == 0 && !slices.Contains(f.States, latch.Done) {
 		var lists []func() []byte
@@ -135,5 +138,6 @@ func (f RequestFilter) picks(r latch.Request) bool {
 		(f.Customer == 0 || f.Customer == r.Customer) &&
 		(f.Account == "" || f.Account == r.Account) &&
 		strings.HasPrefix(r.Source, f.Source) &&
-		(f.Since.IsZero() || !r.AcceptedAt.Before(f.Since))
+		(f.Since.IsZero() || !r.AcceptedAt.Before(f.Since)) &&
+		(!f.ForPerson || attendKey(r) != nil)
 }

@@ -47,6 +47,8 @@ type RequestFilter struct {
 	Source   string    // the beginning of the source
 	Since    time.Time // accepted then or later
 	Until    string    // the last id that is picked; "" = any
+	// ForPerson picks what somebody has to look at and nobody saw to yet.
+	ForPerson bool
 }
 
 // Queued is a request that may be planned, with all that the state knows and a
