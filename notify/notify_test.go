@@ -175,7 +175,7 @@ func TestOnce(t *testing.T) {
 	bad := map[latch.Outcome]int{latch.Conflict: 2, latch.NoAccount: 1, latch.Latched: 5}
 	w.record(latch.RunDone, map[latch.Outcome]int{latch.Rejected: 7}) // before anybody listened
 	w.ran(latch.RunDone, bad)
-	w.told("3 requests need a person: 2 conflict, 1 no-account. List them with `latchd request list --outcome conflict,no-account`.")
+	w.told("3 requests need a person: 2 conflict, 1 no-account. List them with `latchd request list --for-person`.")
 	w.ran(latch.RunDone, nil)
 	w.told()
 	w.again()

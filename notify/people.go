@@ -159,15 +159,13 @@ func (n *Notifier) needs(runs []latch.Run, before told, say func(string, ...any)
 	if total == 0 {
 		return
 	}
-	var parts, names []string
+	var parts []string
 	for _, o := range latch.Outcomes {
 		if count[o] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", count[o], o))
-			names = append(names, string(o))
 		}
 	}
-	say("%s a person: %s. List them with `latchd request list --outcome %s`.",
-		needOrNeeds(total, "request"), strings.Join(parts, ", "), strings.Join(names, ","))
+	say("%s a person: %s. List them with `latchd request list --for-person`.", needOrNeeds(total, "request"), strings.Join(parts, ", "))
 }
 
 // failing says that runs fail, once, and that they do no more.

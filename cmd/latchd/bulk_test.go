@@ -50,7 +50,7 @@ func TestBulkLeavesLaterRequests(t *testing.T) {
 	})
 	var out, errs bytes.Buffer
 	a := &app{out: &out, err: &errs, output: "table"}
-	b := &bulk{a: a, c: &reach{http: &http.Client{Transport: &inMemory{h: late}}}, verb: "cancel", done: "cancelled"}
+	b := &bulk{a: a, c: &reach{http: &http.Client{Transport: &inMemory{h: late}}}, change: cancelling}
 	if err := b.byFilters(t.Context(), url.Values{"source": {"x"}}, true); err != nil {
 		t.Fatal(err, errs.String())
 	}

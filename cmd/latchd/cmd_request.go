@@ -21,19 +21,10 @@ import (
 	"latchd/syncer"
 )
 
-var (
-	cancelLong = `Take requests back that are not done. One whose call may still take effect is refused;
-try again once that is settled. Filters without --state mean pending, waiting and held.`
-	retryLong = `File requests that ended badly anew, with the same customer, account and force; the new
-request names the old one. Filters without --outcome mean what needs a person:
-` + outcomesForPerson(", ") + "."
-)
-
 func newRequestCommand(a *app) *cobra.Command {
 	return group("request", "Ask for latches, and look after what was asked for",
 		newRequestAdd(a), newRequestImport(a), newRequestList(a), newRequestShow(a),
-		newRequestChange(a, "cancel", "Take requests back", cancelLong, "cancelled"),
-		newRequestChange(a, "retry", "File requests that ended badly anew", retryLong, "filed anew"))
+		newRequestChange(a, cancelling), newRequestChange(a, retrying), newRequestChange(a, dismissing))
 }
 
 func newRequestAdd(a *app) *cobra.Command {
@@ -232,12 +223,23 @@ func requestRow(r latch.Request) []string {
 
 func newRequestList(a *app) *cobra.Command {
 	var f requestFilters
+	var forPerson bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "List requests, oldest first", Args: noArgs,
+		Long: `List requests, oldest first, all of them or what the filters pick.
+
+With --for-person it is those that a person has to look at and nobody saw to yet: they
+ended as conflict, no-account, no-customer, rejected or gave-up, and were neither
+dismissed (latchd request dismiss) nor filed anew, and no later request of the customer
+for the same account has ended.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd.Context(), need{}, func(c *reach) error {
+				path := "/requests"
+				if forPerson {
+					path = pathForPerson
+				}
 				l := newListing(a, requestHeader, requestColumns, requestRow)
-				if err := all(cmd.Context(), c, "/requests", f.values(), l.add); err != nil {
+				if err := all(cmd.Context(), c, path, f.values(), l.add); err != nil {
 					return err
 				}
 				return l.end("no such request")
@@ -245,6 +247,7 @@ func newRequestList(a *app) *cobra.Command {
 		},
 	}
 	f.flags(cmd)
+	cmd.Flags().BoolVar(&forPerson, "for-person", false, "that a person has to look at and nobody saw to yet")
 	return listed(cmd)
 }
 

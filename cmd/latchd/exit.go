@@ -36,7 +36,7 @@ var exitTable = []struct {
 	{exitDone, "done; for the daemon also: told to stop"},
 	{exitFailed, "failed"},
 	{exitUsage, "wrong usage or configuration, an unknown command or digest"},
-	{exitNeedsPerson, "done, but some request needs a person (" + outcomesForPerson(", ") + "), lines of a file were refused, or an audit found something"},
+	{exitNeedsPerson, "done, but some request needs a person (" + outcomesForPerson() + "), lines of a file were refused, or an audit found something"},
 	{exitHeld, "something is held (see latchd plan, then latchd approve DIGEST), or left because writes are paused (latchd resume)"},
 	{exitChanges, "latchd plan --exit-code alone: there is something to do, or held"},
 	{exitTryLater, "a service could not be reached, its limit is spent, or the state is locked: try later; what was accepted is kept"},

@@ -18,8 +18,8 @@ func TestManPages(t *testing.T) {
 		t.Fatal(code, errs.String())
 	}
 	for page, says := range map[string]string{
-		"latchd.1": "undo", "latchd-undo.1": "unlatch", "latchd-request-retry.1": "gave", "latchd-pause.1": "outlives a restart", "latchd-why.1": "plain words",
 		"latchd-history.1": "dismissed",
+		"latchd.1":         "undo", "latchd-undo.1": "unlatch", "latchd-request-retry.1": "gave", "latchd-request-dismiss.1": "stands in the", "latchd-request-list.1": "for-person", "latchd-pause.1": "outlives a restart", "latchd-why.1": "plain words",
 	} {
 		data, err := os.ReadFile(filepath.Join(dir, page))
 		if err != nil || !bytes.Contains(data, []byte(says)) {

@@ -194,17 +194,8 @@ func (a *app) printRun(rep *syncer.Report) {
 	}
 }
 
-// listForPerson is the command that shows what a person has to look at.
-var listForPerson = "latchd request list --outcome " + outcomesForPerson(",")
-
-// outcomesForPerson names latch.OutcomesForPerson.
-func outcomesForPerson(between string) string {
-	names := make([]string, len(latch.OutcomesForPerson))
-	for i, o := range latch.OutcomesForPerson {
-		names[i] = string(o)
-	}
-	return strings.Join(names, between)
-}
+// listForPerson shows what a person has to look at and nobody saw to yet.
+const listForPerson = "latchd request list --for-person"
 
 func resultWords(r latch.Result) string {
 	switch r {
