@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -11,7 +10,6 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"latchd/config"
 	"latchd/latch"
 	"latchd/metrics"
 	"latchd/server"
@@ -99,13 +97,13 @@ func (a *app) daemon(ctx context.Context) (err error) {
 			zap.String("address", open.listener.Addr().String()), zap.Bool("tls", open.cert != nil), zap.Int("keys", len(cfg.Server.APIKeys)))
 		g.Go(func() error { return srv.ServeTCP(gctx, open.listener, open.cert) })
 	}
-	reloaded := func(now *config.Config) error {
-		level.SetLevel(logLevel(now.Log.Level))
-		s.Reload(settingsOf(now))
-		teller.Reload(receivers(now))
-		srv.SetKeys(keysOf(now))
-		srv.SetWait(now.Server.Wait)
-		return open.reload(now)
+	reloaded := func(now live) error {
+		level.SetLevel(now.level)
+		s.Reload(now.settings)
+		teller.Reload(now.receivers)
+		srv.SetKeys(now.keys)
+		srv.SetWait(now.wait)
+		return open.reload(now.tls)
 	}
 	g.Go(func() error { return a.reloads(gctx, hup, cfg, reloaded, log) })
 	g.Go(func() error { return feedSystemd(gctx, s, log) })
@@ -120,55 +118,4 @@ func (a *app) daemon(ctx context.Context) (err error) {
 	sdNotify("READY=1")
 	log.Info("latchd is ready", zap.String("event", latch.EventReady), zap.String("socket", cfg.Server.Socket))
 	return g.Wait()
-}
-
-// reloads takes over a changed configuration on SIGHUP. A wrong one is refused
-// and the old one stays.
-func (a *app) reloads(ctx context.Context, hup <-chan os.Signal, old *config.Config, apply func(*config.Config) error, log *zap.Logger) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-hup:
-		}
-		sdNotify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonicMicros()))
-		cfg, err := a.load()
-		if err != nil {
-			log.Error("the changed configuration is wrong; the one before stays", zap.String("event", latch.EventConfigRefused), zap.Error(err))
-			sdNotify("READY=1")
-			continue
-		}
-		warn(log, cfg)
-		if err := apply(cfg); err != nil {
-			log.Error("of the changed configuration the certificate could not be read; the one before stays", zap.String("event", latch.EventConfigRefused), zap.Error(err))
-		}
-		log.Info("the configuration was read again", zap.String("event", latch.EventReloaded), zap.Strings("needRestart", needRestart(old, cfg)))
-		sdNotify("READY=1")
-	}
-}
-
-// needRestart names what changed and is taken over by a restart alone.
-func needRestart(old, now *config.Config) []string {
-	var out []string
-	for _, c := range []struct {
-		name    string
-		changed bool
-	}{
-		{"salesforce", old.Salesforce != now.Salesforce},
-		{"staxbill.base_url", old.StaxBill.BaseURL != now.StaxBill.BaseURL},
-		{"staxbill.api_key", old.StaxBill.APIKey != now.StaxBill.APIKey},
-		{"staxbill.max_requests_per_minute", old.StaxBill.MaxRequestsPerMinute != now.StaxBill.MaxRequestsPerMinute},
-		{"staxbill.daily_reserve_percent", old.StaxBill.DailyReservePercent != now.StaxBill.DailyReservePercent},
-		{"staxbill.concurrency", old.StaxBill.Concurrency != now.StaxBill.Concurrency},
-		{"state", old.State != now.State},
-		{"server.socket", old.Server.Socket != now.Server.Socket},
-		{"server.listen", old.Server.Listen != now.Server.Listen},
-		{"server.tls", (old.Server.TLS.CertFile == "") != (now.Server.TLS.CertFile == "")},
-		{"log.format", old.Log.Format != now.Log.Format},
-	} {
-		if c.changed {
-			out = append(out, c.name)
-		}
-	}
-	return out
 }

@@ -42,8 +42,7 @@ func (o *openTo) close() {
 
 // reload reads the certificate again. Whether there is TLS at all changes with a
 // restart alone.
-func (o *openTo) reload(cfg *config.Config) error {
-	t := cfg.Server.TLS
+func (o *openTo) reload(t config.TLS) error {
 	switch {
 	case o.cert == nil:
 		return nil
