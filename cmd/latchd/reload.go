@@ -43,13 +43,13 @@ func (a *app) reloads(ctx context.Context, hup <-chan os.Signal, began *config.C
 		sdNotify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonicMicros()))
 		cfg, err := a.load()
 		if err != nil {
-			log.Error("the changed configuration is wrong; the one before stays", zap.String("event", latch.EventReloadRefused), zap.Error(err))
+			log.Error("the changed configuration is wrong; the one before stays", zap.String("event", latch.EventConfigRefused), zap.Error(err))
 			sdNotify("READY=1")
 			continue
 		}
 		warn(log, cfg)
 		if err := apply(liveOf(cfg)); err != nil {
-			log.Error("of the changed configuration the certificate could not be read; the one before stays", zap.String("event", latch.EventReloadRefused), zap.Error(err))
+			log.Error("of the changed configuration the certificate could not be read; the one before stays", zap.String("event", latch.EventConfigRefused), zap.Error(err))
 		}
 		log.Info("the configuration was read again", zap.String("event", latch.EventReloaded), zap.Strings("needRestart", config.NeedRestart(began, cfg)))
 		sdNotify("READY=1")
