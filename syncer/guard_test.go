@@ -220,8 +220,18 @@ func TestApprovedAheadOfARun(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(25 * time.Hour)
+		w.logs.TakeAll()
 		if rep = w.done(); rep.Run.Held != 2 || !strings.Contains(w.request(late).Detail, "lapsed") {
 			t.Errorf("held %d: %s", rep.Run.Held, w.request(late).Detail)
+		}
+		lines := w.logs.FilterField(zapString("event", latch.EventHeld)).All()
+		if len(lines) != 2 {
+			t.Errorf("%d lines tell of what is held", len(lines))
+		}
+		for _, line := range lines {
+			if !strings.Contains(line.Message, "has lapsed") || strings.Contains(line.Message, "guard") {
+				t.Errorf("of a step whose approval lapsed the log says: %s", line.Message)
+			}
 		}
 		if _, err := w.store.Reject(w.ctx, rep.Run.Digest, "kim", time.Now()); err != nil {
 			t.Fatal(err)
