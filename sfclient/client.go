@@ -14,6 +14,7 @@ package sfclient
 
 import (
 	"cmp"
+	"context"
 	"crypto/rsa"
 	"crypto/tls"
 	"errors"
@@ -191,11 +192,29 @@ func (c *Client) Calls() map[string]int {
 	return maps.Clone(c.calls)
 }
 
+type toldKey struct{}
+
+// WithTold gives a context under which tell is called whenever a call goes out,
+// and whenever one is answered or has failed: signs of life of what tries again.
+// They come from any goroutine, at most a minute and what one call takes apart.
+// tell must not block.
+func WithTold(ctx context.Context, tell func()) context.Context {
+	return context.WithValue(ctx, toldKey{}, tell)
+}
+
+func told(ctx context.Context) {
+	if tell, ok := ctx.Value(toldKey{}).(func()); ok {
+		tell()
+	}
+}
+
 // counted makes one HTTP call, by send, and counts and observes it.
 func (c *Client) counted(kind string, req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
 	c.mu.Lock()
 	c.calls[kind]++
 	c.mu.Unlock()
+	told(req.Context())
+	defer told(req.Context())
 	began, status := time.Now(), 0
 	res, err := send(req)
 	if err == nil {

@@ -15,6 +15,10 @@ const (
 	blindWait = time.Minute
 	// longestWait bounds what a Retry-After can ask for.
 	longestWait = time.Hour
+	// patience is how long a call waits in here after a 429: as long as a
+	// minute's limit may last, and no longer than whoever watches the caller
+	// takes for a sign of life. It fails where more was asked for.
+	patience = 90 * time.Second
 )
 
 // budget lets calls out: so many at once, so many a minute, so many a day. As
@@ -60,6 +64,12 @@ type daySpent struct {
 
 func (daySpent) Error() string { return "only the reserve of the day's calls is left" }
 
+// askedAway says that the service asked, by a 429, to be left alone for longer
+// than a call waits.
+type askedAway struct{ wait time.Duration }
+
+func (askedAway) Error() string { return "Stax Bill asked for a longer wait" }
+
 func newBudget(maxPerMinute, reservePercent, concurrency int) *budget {
 	ring := maxPerMinute
 	if ring <= 0 {
@@ -76,7 +86,8 @@ func newBudget(maxPerMinute, reservePercent, concurrency int) *budget {
 	}
 }
 
-// enter waits until a call may go out. The error is ctx's or a daySpent.
+// enter waits until a call may go out. The error is ctx's, a daySpent or an
+// askedAway.
 func (b *budget) enter(ctx context.Context) (ticket, error) {
 	if err := ctx.Err(); err != nil {
 		return ticket{}, err
@@ -124,7 +135,9 @@ func (b *budget) try(now time.Time) (ticket, time.Time, error) {
 	defer b.mu.Unlock()
 	b.minute.roll(now, b.next+1)
 	b.day.roll(now, b.next+1)
-	if now.Before(b.blocked) {
+	if wait := b.blocked.Sub(now); wait > patience {
+		return ticket{}, time.Time{}, askedAway{wait}
+	} else if wait > 0 {
 		return ticket{}, b.blocked, nil
 	}
 	if !b.day.reset.IsZero() && !b.day.known && b.underWay > 0 {

@@ -25,7 +25,8 @@ const (
 	KindNotFound
 	// KindRefused is any other 4xx.
 	KindRefused
-	// KindRateLimited is a 429.
+	// KindRateLimited is a 429, or, without a status, a call that was not made
+	// since the last 429 asked for a wait of minutes; RetryAfter says until when.
 	KindRateLimited
 	// KindDailyBudget is a call that was not made since only the reserve of the
 	// day's calls is left; RetryAfter says when the day ends.
@@ -123,6 +124,8 @@ func (e *Error) Error() string {
 	switch {
 	case e.Kind == KindDailyBudget:
 		b.WriteString(": the day's calls are spent up to the reserve")
+	case e.Kind == KindRateLimited && e.Status == 0:
+		b.WriteString(": not asked, since its last answer of 429 asked for a wait")
 	case e.Status != 0:
 		fmt.Fprintf(&b, ": answered %d", e.Status)
 	}
@@ -151,6 +154,12 @@ const maxDetailsShown = 5
 // Unreachable reports whether the service could not be reached or did not
 // answer as itself: nothing about the request is wrong.
 func (e *Error) Unreachable() bool { return e.Kind == KindTransient || e.Kind == KindKeptBack }
+
+// NotAsked reports whether the call was not made since Stax Bill is not to be
+// asked for a while, by a limit or an outage: no other call would go out either.
+func (e *Error) NotAsked() bool {
+	return e.Kind == KindDailyBudget || e.Kind == KindKeptBack || e.Kind == KindRateLimited && e.Status == 0
+}
 
 // Limited reports whether a limit of calls stands in the way.
 func (e *Error) Limited() bool { return e.Kind == KindRateLimited || e.Kind == KindDailyBudget }

@@ -49,7 +49,7 @@ func end(p breaker.Pass, failed *Error) {
 		p.Answered()
 	case failed.Kind == KindTransient, failed.Kind == KindMalformed:
 		p.Failed(failed)
-	case failed.Kind == KindCancelled, failed.Kind == KindDailyBudget:
+	case failed.Kind == KindCancelled, failed.NotAsked():
 		p.Forgotten()
 	default:
 		p.Answered()

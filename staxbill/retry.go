@@ -33,14 +33,14 @@ func (c *Client) read(ctx context.Context, k call) (a *answer, failed *Error) {
 		a, failed = c.tries(ctx, k, false)
 		return failed
 	})
-	if probed && (failed == nil || failed.Kind != KindCancelled && failed.Kind != KindDailyBudget) {
+	if probed && (failed == nil || failed.Kind != KindCancelled && !failed.NotAsked()) {
 		return c.read(ctx, k)
 	}
 	return a, failed
 }
 
 // tries makes the tries of one read. Each is paid for from the budget, which
-// also sits out what a 429 asks for.
+// also sits out what a 429 asks for, unless that is more than patience.
 func (c *Client) tries(ctx context.Context, k call, once bool) (*answer, *Error) {
 	tries, limited := 1, 0
 	for {
@@ -51,7 +51,7 @@ func (c *Client) tries(ctx context.Context, k call, once bool) (*answer, *Error)
 		failed.Fate = 0
 		switch failed.Kind {
 		case KindRateLimited:
-			if limited++; limited > maxLimited {
+			if limited++; limited > maxLimited || failed.RetryAfter > patience {
 				return a, failed
 			}
 		case KindTransient:

@@ -54,6 +54,7 @@ func TestReadsAreTriedAgain(t *testing.T) {
 		"limited once":         {[]http.HandlerFunc{limited, good}, 2, 0, time.Minute, time.Minute},
 		"limited as told":      {[]http.HandlerFunc{withHeader(limited, "Retry-After", "7"), good}, 2, 0, 7 * time.Second, 7 * time.Second},
 		"limited for ever":     {[]http.HandlerFunc{limited}, 6, KindRateLimited, 5 * time.Minute, 5 * time.Minute},
+		"limited for an hour":  {[]http.HandlerFunc{withHeader(limited, "Retry-After", "3600")}, 1, KindRateLimited, 0, 0},
 		"refused is final":     {[]http.HandlerFunc{answerWith(403, jsonType, `{}`)}, 1, KindRefused, 0, 0},
 		"the key is refused":   {[]http.HandlerFunc{answerWith(401, "", "")}, 1, KindAuth, 0, 0},
 		"nonsense is final":    {[]http.HandlerFunc{answerWith(200, jsonType, "[]")}, 1, KindMalformed, 0, 0},
@@ -117,6 +118,60 @@ func TestEverybodyWaitsAfterA429(t *testing.T) {
 		start := time.Now()
 		if _, err := c.Customer(t.Context(), 7); err != nil || time.Since(start) != 30*time.Second {
 			t.Errorf("%v after %s", err, time.Since(start))
+		}
+	})
+}
+
+// TestLongWaitIsNotSatOut: where a 429 asks for more than a call waits, nobody
+// goes out until that is nearly over, and each is told how long. None of this
+// speaks of an outage.
+func TestLongWaitIsNotSatOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := newClient(t, Options{Transport: script(withHeader(limited, "Retry-After", "1200"), good)})
+		if e := asError(t, second(c.Latch(t.Context(), 7, accountA, false))); e.NotAsked() {
+			t.Errorf("got %v", e)
+		}
+		start := time.Now()
+		for range 10 {
+			time.Sleep(110 * time.Second)
+			left := 20*time.Minute - time.Since(start)
+			for _, err := range []error{second(c.Latch(t.Context(), 7, accountA, false)), second(c.Customer(t.Context(), 7))} {
+				e := asError(t, err)
+				if e.Kind != KindRateLimited || !e.Limited() || !e.NotAsked() || e.RetryAfter != left {
+					t.Errorf("got %v, again in %s, want %s", e, e.RetryAfter, left)
+				}
+				if e.Op == opLatch && e.Fate != FateNotSent {
+					t.Errorf("got %v", e.Fate)
+				}
+			}
+		}
+		if n := c.Calls()[opLatch] + c.Calls()[opCustomer]; n != 1 || len(c.Outages()) != 0 {
+			t.Errorf("%d calls, out of order is %v", n, c.Outages())
+		}
+		time.Sleep(10 * time.Second)
+		if _, err := c.Customer(t.Context(), 7); err != nil || time.Since(start) != 20*time.Minute {
+			t.Errorf("%v after %s", err, time.Since(start))
+		}
+	})
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// TestTold: each call that goes out and each that ends is told of, so that what
+// waits for limits shows that it lives.
+func TestTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := newClient(t, Options{Transport: script(limited, broken, good)})
+		last, told, apart := time.Now(), 0, time.Duration(0)
+		ctx := WithTold(t.Context(), func() {
+			told++
+			last, apart = time.Now(), max(apart, time.Since(last))
+		})
+		if _, err := c.Customer(ctx, 7); err != nil {
+			t.Fatal(err)
+		}
+		if told != 6 || apart != time.Minute {
+			t.Errorf("told %d times of three calls, %s apart", told, apart)
 		}
 	})
 }

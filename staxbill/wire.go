@@ -54,6 +54,22 @@ type oneWay struct{ io.Reader }
 
 func (oneWay) Close() error { return nil }
 
+type toldKey struct{}
+
+// WithTold gives a context under which tell is called whenever a call goes out,
+// and whenever one has ended: signs of life of what waits for limits and tries
+// again. They come from any goroutine, at most 90 seconds and what one call takes
+// apart. tell must not block.
+func WithTold(ctx context.Context, tell func()) context.Context {
+	return context.WithValue(ctx, toldKey{}, tell)
+}
+
+func told(ctx context.Context) {
+	if tell, ok := ctx.Value(toldKey{}).(func()); ok {
+		tell()
+	}
+}
+
 // send makes one call, paid for from the budget, once. An answer other than
 // 2xx is an error, and comes beside it.
 func (c *Client) send(ctx context.Context, k call) (*answer, *Error) {
@@ -81,6 +97,8 @@ func (c *Client) send(ctx context.Context, k call) (*answer, *Error) {
 		return nil, failed
 	}
 	c.count(k.op)
+	told(ctx)
+	defer told(ctx)
 	began := time.Now()
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
@@ -170,7 +188,12 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 func (c *Client) notLetOut(k call, err error) *Error {
 	failed := k.fail(KindCancelled, fmt.Errorf("waiting for a call to be free: %w", err))
 	var spent daySpent
-	if errors.As(err, &spent) {
+	var away askedAway
+	switch {
+	case errors.As(err, &away):
+		failed = k.fail(KindRateLimited, nil)
+		failed.RetryAfter = away.wait
+	case errors.As(err, &spent):
 		failed = k.fail(KindDailyBudget, nil)
 		failed.RetryAfter = spent.wait
 		if spent.first {

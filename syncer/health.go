@@ -22,8 +22,9 @@ const (
 	healthFailures  = 3
 	healthPending   = time.Hour
 
-	// AliveFor is how old the loop's last sign of progress may be: a call, its
-	// wait for a rate limit, and its retries end within it.
+	// AliveFor is how old the loop's last sign of progress may be. Calls that go
+	// out and calls that end are such signs, and neither a call nor a wait for a
+	// limit or for the next try takes as long.
 	AliveFor = 2 * time.Minute
 )
 

@@ -91,7 +91,7 @@ const (
 	// what arrives.
 	calmFor = 15 * time.Second
 	// againMax is the longest that work waits for another run after one that a
-	// service or its limit stopped.
+	// service or its limit stopped, unless that limit says itself when it ends.
 	againMax = 15 * time.Minute
 )
 
@@ -129,7 +129,11 @@ func (s *Syncer) againAt() (at time.Time, left bool) {
 		}
 	}
 	if at.IsZero() {
-		at = s.last.FinishedAt.Add(min(backoff(s.last.ID, s.failures-1), againMax))
+		wait := min(backoff(s.last.ID, s.failures-1), againMax)
+		if s.asked >= backoffFirst { // a shorter one, again and again, is no answer
+			wait = s.asked
+		}
+		at = s.last.FinishedAt.Add(wait)
 	}
 	return at, s.last.Pending > 0
 }

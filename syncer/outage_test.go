@@ -86,6 +86,110 @@ func TestOutage(t *testing.T) {
 	}
 }
 
+// worstBeat lets time pass until done, an hour and a half at most, and gives how
+// old the loop's sign of life was at worst.
+func (w *world) worstBeat(done func() bool) (worst time.Duration) {
+	for began := time.Now(); !done() && time.Since(began) < 90*time.Minute; {
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		worst = max(worst, time.Since(w.sync.Status().Beat))
+	}
+	return worst
+}
+
+// TestLongRetryAfter: a 429 that asks for an hour ends the run, and whoever feeds
+// a watchdog sees the loop live. Nothing is asked before the hour is over, it
+// costs no attempt, and then all goes on by itself, whatever runs the schedule
+// made meanwhile.
+func TestLongRetryAfter(t *testing.T) {
+	for name, set := range map[string]syncer.Settings{
+		"schedule seldom": seldom(t),
+		"schedule often":  {Sync: schedule(t, "*/15 * * * *"), Full: schedule(t, "0 3 * * 0")},
+	} {
+		for _, call := range []string{"customer", "latch"} {
+			t.Run(name+"/"+call, func(t *testing.T) {
+				inWorld(t, options{accounts: 60, customers: 10, set: set, daemon: true}, func(w *world) {
+					w.done()
+					time.Sleep(20 * time.Minute)
+					w.fault(sandbox.FaultMatch{Call: call, Nth: 1}, sandbox.FaultAction{Status: 429, Header: map[string]string{"Retry-After": "3600"}})
+					id := w.arrive(1, 31)
+					before, began := w.staxBillCalls(), time.Now()
+					time.Sleep(time.Second)
+					if last := w.sync.Status().LastRun; last.Result != latch.RunLimited {
+						t.Errorf("the run ended as %s: %s", last.Result, last.Error)
+					}
+					worst := w.worstBeat(func() bool {
+						if time.Since(began) < 58*time.Minute && w.staxBillCalls() != before {
+							t.Fatalf("a call went out after %s", time.Since(began))
+						}
+						return w.request(id).State == latch.Done
+					})
+					if took := time.Since(began); took < time.Hour || took > time.Hour+time.Minute {
+						t.Errorf("done after %s", took)
+					}
+					if worst > syncer.AliveFor {
+						t.Errorf("the sign of life was %s old", worst)
+					}
+					if r := w.outcome(id, latch.Latched); r.Attempts != 0 || len(w.sync.Outages()) != 0 {
+						t.Errorf("%d attempts, out of order is %v", r.Attempts, w.sync.Outages())
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestCallsAreSignsOfLife: a reading that is told to wait a minute again and
+// again takes minutes, and so do the pages of a long list of deletions; each call
+// moves the beat.
+func TestCallsAreSignsOfLife(t *testing.T) {
+	check := func(t *testing.T, w *world, match sandbox.FaultMatch, do sandbox.FaultAction, done func() bool) {
+		w.fault(match, do)
+		began := time.Now()
+		worst := w.worstBeat(done)
+		if took := time.Since(began); took < 150*time.Second || worst > syncer.AliveFor {
+			t.Errorf("the sign of life was %s old within %s", worst, took)
+		}
+	}
+	t.Run("limited", func(t *testing.T) {
+		inWorld(t, options{accounts: 60, customers: 10, set: seldom(t), daemon: true}, func(w *world) {
+			w.done()
+			id := w.ask(1, 31, false)
+			w.sync.Arrived()
+			check(t, w, sandbox.FaultMatch{Call: "customer", Nth: 1, Count: 5}, sandbox.FaultAction{Status: 429},
+				func() bool { return w.request(id).State == latch.Done })
+		})
+	})
+	t.Run("slow", func(t *testing.T) {
+		set := syncer.Settings{Sync: schedule(t, "0 3 1 1 *"), Full: schedule(t, "0 10 * * *")}
+		inWorld(t, options{accounts: 9000, customers: 10, set: set, daemon: true}, func(w *world) {
+			w.done()
+			for i := range 8000 {
+				if err := w.box.DeleteAccount(w.box.AccountID(500 + i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Hour - time.Second)
+			before := len(w.runs())
+			check(t, w, sandbox.FaultMatch{Call: "queryMore"}, sandbox.FaultAction{LatencyMs: 50_000}, func() bool {
+				runs := w.runs()
+				return len(runs) > before && runs[before].Result != ""
+			})
+		})
+	})
+}
+
+// staxBillCalls is how many calls Stax Bill saw.
+func (w *world) staxBillCalls() int {
+	n := 0
+	for _, c := range w.box.Ledger().Calls {
+		if c.Service == "staxbill" {
+			n++
+		}
+	}
+	return n
+}
+
 // TestOutageCallsNothing: while the breaker is open, a run makes no call of the
 // kind that is out of order, also when people ask for runs and requests arrive.
 func TestOutageCallsNothing(t *testing.T) {

@@ -42,7 +42,7 @@ func (r *run) report(ctx context.Context, err error) Report {
 			r.log.Warn("old history could not be pruned", zap.String("event", latch.EventPruneFailed), zap.Error(perr))
 		}
 		r.s.mu.Lock()
-		r.s.last = r.rec
+		r.s.last, r.s.asked = r.rec, askedWait(err)
 		if r.s.failures++; r.rec.Result == latch.RunDone {
 			r.s.failures = 0
 		}
@@ -150,6 +150,20 @@ func classify(err error) latch.Result {
 		return latch.RunUnreachable
 	}
 	return latch.RunFailed
+}
+
+// askedWait is how long to wait by the limit that stopped a run; 0 where it does
+// not say, or nothing of the kind stopped it.
+func askedWait(err error) time.Duration {
+	var sf *sfclient.Error
+	var sb *staxbill.Error
+	switch {
+	case errors.As(err, &sf) && sf.Limited():
+		return sf.RetryAfter
+	case errors.As(err, &sb) && sb.Limited():
+		return sb.RetryAfter
+	}
+	return 0
 }
 
 func (r *run) logSummary(err error) {

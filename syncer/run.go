@@ -108,6 +108,9 @@ func (s *Syncer) run(ctx context.Context, o Order) Report {
 	if o.dry() {
 		r.log = r.log.With(zap.Bool("dryRun", true))
 	}
+	// Each call is a sign of life: a pull of many pages, or readings a few a
+	// minute, take as long as they take.
+	ctx = staxbill.WithTold(sfclient.WithTold(ctx, s.heartbeat), s.heartbeat)
 	s.setCurrent(&runStatus{id: r.rec.ID})
 	defer s.setCurrent(nil)
 
