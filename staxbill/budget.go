@@ -68,7 +68,7 @@ func (daySpent) Error() string { return "only the reserve of the day's calls is 
 // than a call waits.
 type askedAway struct{ wait time.Duration }
 
-func (askedAway) Error() string { return "Stax Bill asked for a longer wait" }
+func (askedAway) Error() string { return "its last answer of 429 asked for a wait" }
 
 func newBudget(maxPerMinute, reservePercent, concurrency int) *budget {
 	ring := maxPerMinute
