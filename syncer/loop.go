@@ -15,16 +15,14 @@ const lookEvery = 20 * time.Second
 
 // Loop owns the runs until ctx ends; then it gives nil, after the run under way
 // has settled or safely left what was in flight. An error means that the state
-// file can no longer be trusted in this process.
+// file can no longer be trusted in this process, whoever's write it was that
+// failed: Loop ends within lookEvery of it, once the run under way has ended.
 func (s *Syncer) Loop(ctx context.Context) error {
 	defer s.orders.stop()
 	for {
-		if err := s.store.Broken(); err != nil {
-			return err
-		}
 		tickets, order, ok := s.nextOrder(ctx)
 		if !ok {
-			return nil
+			return s.store.Broken()
 		}
 		if len(tickets) > 1 || len(tickets) == 1 && tickets[0].order.Progress != nil {
 			order.Progress = func(p Progress) {
@@ -42,10 +40,10 @@ func (s *Syncer) Loop(ctx context.Context) error {
 }
 
 // nextOrder waits for a caller, an arrival, a retry that is due, or the
-// schedule. ok is false when ctx ended.
+// schedule. ok is false when ctx ended or the state is broken.
 func (s *Syncer) nextOrder(ctx context.Context) (tickets []*ticket, o Order, ok bool) {
 	for {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || s.store.Broken() != nil {
 			return nil, Order{}, false
 		}
 		s.heartbeat()

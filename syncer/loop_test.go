@@ -1,6 +1,7 @@
 package syncer_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -8,6 +9,7 @@ import (
 
 	"latchd/latch"
 	"latchd/sandbox"
+	"latchd/state"
 	"latchd/syncer"
 )
 
@@ -121,6 +123,41 @@ func TestServiceDown(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestBrokenStateEndsTheLoop: a write of somebody else than a run, such as the
+// filing of a request, leaves the state not to be trusted, and the loop ends
+// although nothing else would wake it for months.
+func TestBrokenStateEndsTheLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fails := false
+		store, err := state.Open(t.Context(), state.Options{Path: filepath.Join(t.TempDir(), "latchd.db"), Hook: func(step string) {
+			if step == "file:before-commit" && fails {
+				panic("broken on purpose")
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		never := schedule(t, "0 0 1 7 *")
+		s := syncer.New(syncer.Options{Store: store, Settings: syncer.Settings{Sync: never, Full: never}})
+		ended := make(chan error, 1)
+		go func() { ended <- s.Loop(t.Context()) }()
+		time.Sleep(time.Minute)
+		fails = true
+		if _, err = s.File(t.Context(), latch.Filing{Customer: 5, Account: latch.ObservedAccountID("001000000000001AAA"), Source: "test"}); err == nil || store.Broken() == nil {
+			t.Fatalf("the filing gave %v, the state %v", err, store.Broken())
+		}
+		select {
+		case err := <-ended:
+			if err == nil {
+				t.Error("it ended without a word of why")
+			}
+		case <-time.After(time.Minute):
+			t.Error("it goes on a minute after")
+		}
+	})
 }
 
 // TestPanicIsAFailedRun: the daemon goes on after it.
