@@ -88,8 +88,8 @@ const (
 	// calmFor keeps a dead service from starting run after run, by retries or by
 	// what arrives.
 	calmFor = 15 * time.Second
-	// againMax is the longest that work waits for another run after one that a
-	// service or its limit stopped, unless that limit says itself when it ends.
+	// againMax is the longest that work waits for another run after one that was
+	// not done, unless a limit stopped that and says itself when it ends.
 	againMax = 15 * time.Minute
 )
 
@@ -111,14 +111,16 @@ func (s *Syncer) calmUntil() time.Time {
 	return s.last.FinishedAt.Add(calmFor)
 }
 
-// againAt is when it makes sense to run again after a run that a service, or its
-// limit, stopped; zero = at once. left reports whether that run left requests
-// behind which no schedule and no wait of theirs brings back.
+// againAt is when it makes sense to run again after a run that was not done; zero
+// = at once. left reports whether that run left requests behind which no schedule
+// and no wait of theirs brings back, though a repeat may help them.
 func (s *Syncer) againAt() (at time.Time, left bool) {
 	outages := s.outages()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.last.Result != latch.RunUnreachable && s.last.Result != latch.RunLimited {
+	switch s.last.Result {
+	case latch.RunUnreachable, latch.RunLimited, latch.RunFailed:
+	default:
 		return time.Time{}, false
 	}
 	for _, o := range outages {
@@ -128,12 +130,12 @@ func (s *Syncer) againAt() (at time.Time, left bool) {
 	}
 	if at.IsZero() {
 		wait := min(backoff(s.last.ID, s.failures-1), againMax)
-		if s.asked >= backoffFirst { // a shorter one, again and again, is no answer
-			wait = s.asked
+		if asked := askedWait(s.why); asked >= backoffFirst { // a shorter one, again and again, is no answer
+			wait = asked
 		}
 		at = s.last.FinishedAt.Add(wait)
 	}
-	return at, s.last.Pending > 0
+	return at, s.last.Pending > 0 && !needsPerson(s.why)
 }
 
 // scheduleDue reports whether a scheduled run is to begin now, and works out

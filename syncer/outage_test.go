@@ -190,6 +190,74 @@ func (w *world) staxBillCalls() int {
 	return n
 }
 
+// TestFailedRunComesBack: what an arrival's run leaves behind that failed, be it
+// pending or with its fate lost, waits for no schedule: the run is repeated by
+// itself, ever more seldom.
+func TestFailedRunComesBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		match sandbox.FaultMatch
+		do    sandbox.FaultAction
+		step  string // panics, once
+		bound time.Duration
+	}{
+		"one 401 of Stax Bill":    {sandbox.FaultMatch{Service: "staxbill", Count: 1}, sandbox.FaultAction{Status: 401}, "", time.Minute},
+		"ten 401s of Salesforce":  {sandbox.FaultMatch{Service: "salesforce", Count: 10}, sandbox.FaultAction{Status: 401}, "", 31 * time.Minute},
+		"a panic":                 {step: "run:collect", bound: time.Minute},
+		"a panic of the recorder": {step: "apply:before-settle", bound: 3 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, options{accounts: 60, customers: 10, set: seldom(t), daemon: true}, func(w *world) {
+				w.done()
+				time.Sleep(20 * time.Minute)
+				if c.step != "" {
+					w.onStep(c.step, func() { panic("broken on purpose") })
+				} else {
+					w.fault(c.match, c.do)
+				}
+				id := w.arrive(1, 31)
+				time.Sleep(time.Second)
+				if last := w.sync.Status().LastRun; last.Result != latch.RunFailed || last.Pending != 1 {
+					t.Errorf("the run ended as %s (%s), pending %d", last.Result, last.Error, last.Pending)
+				}
+				time.Sleep(c.bound)
+				synctest.Wait()
+				if r := w.outcome(id, latch.Latched); r.Attempts != 0 || w.effects(1) != 1 {
+					t.Errorf("%d attempts, %d effects", r.Attempts, w.effects(1))
+				}
+			})
+		})
+	}
+}
+
+// TestFailureForAPersonStays: a pull that was refused, which costs many calls and
+// would be again, is not repeated for a request before a person decides.
+func TestFailureForAPersonStays(t *testing.T) {
+	set := syncer.Settings{Sync: schedule(t, "0 3 1 1 *"), Full: schedule(t, "0 1 * * *"), Limits: latch.Limits{MaxLostAccountsPercent: 5}}
+	inWorld(t, options{accounts: 100, customers: 40, set: set, daemon: true}, func(w *world) {
+		w.done()
+		for i := range 50 {
+			if err := w.box.DeleteAccount(w.box.AccountID(50 + i)); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.box.PurgeAccount(w.box.AccountID(50 + i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(17 * time.Hour)
+		id := w.arrive(1, 31)
+		last := w.sync.Status().LastRun
+		if last.Refused == nil || last.Pending != 1 {
+			t.Fatalf("%s: %s", last.Result, last.Error)
+		}
+		runs := len(w.runs())
+		time.Sleep(8 * time.Hour)
+		synctest.Wait()
+		if n := len(w.runs()) - runs; n != 0 || w.request(id).State != latch.Pending {
+			t.Errorf("%d more runs", n)
+		}
+	})
+}
+
 // TestOutageCallsNothing: while the breaker is open, a run makes no call of the
 // kind that is out of order, also when people ask for runs and requests arrive.
 func TestOutageCallsNothing(t *testing.T) {

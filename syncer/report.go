@@ -42,7 +42,7 @@ func (r *run) report(ctx context.Context, err error) Report {
 			r.log.Warn("old history could not be pruned", zap.String("event", latch.EventPruneFailed), zap.Error(perr))
 		}
 		r.s.mu.Lock()
-		r.s.last, r.s.asked = r.rec, askedWait(err)
+		r.s.last, r.s.why = r.rec, err
 		if r.s.failures++; r.rec.Result == latch.RunDone {
 			r.s.failures = 0
 		}
@@ -164,6 +164,15 @@ func askedWait(err error) time.Duration {
 		return sb.RetryAfter
 	}
 	return 0
+}
+
+// needsPerson reports whether a run would fail in the same way until a person has
+// decided something. A refused sign-in or key is not of that kind: one may be a
+// service's bad moment, and a new key has to take effect by itself.
+func needsPerson(err error) bool {
+	var wrong *WrongServiceError
+	var refused *RefusedError
+	return errors.As(err, &wrong) || errors.As(err, &refused)
 }
 
 func (r *run) logSummary(err error) {

@@ -95,13 +95,13 @@ type Syncer struct {
 	nextSync time.Time
 	nextFull time.Time
 	entropy  *ulid.MonotonicEntropy
-	failures int           // runs in a row that were not done
-	asked    time.Duration // how long the limit that stopped the last run asked to wait; 0 = it did not say
-	streak   streak        // of failures, from run to run; only the settler of a run touches it
-	doubts   doubts        // of requests, from run to run
-	started  bool          // the first run of this process has recovered, and no fate was lost since
-	ready    bool          // the first run of this process has recovered, for others to see
-	applying *pipeline     // of the run under way; nil while no call can go out
+	failures int       // runs in a row that were not done
+	why      error     // the last run was not done; nil when it was
+	streak   streak    // of failures, from run to run; only the settler of a run touches it
+	doubts   doubts    // of requests, from run to run
+	started  bool      // the first run of this process has recovered, and no fate was lost since
+	ready    bool      // the first run of this process has recovered, for others to see
+	applying *pipeline // of the run under way; nil while no call can go out
 }
 
 type runStatus struct {
