@@ -67,7 +67,8 @@ func (r *run) throughPipeline(ctx context.Context) error {
 			_ = p.finish() // the panic is told by the run
 		}
 	}()
-	err := r.feed(ctx, p)
+	// Whatever stops the calls stops the readings for further ones too.
+	err := r.feed(p.ctx, p)
 	fed = true
 	if perr := p.finish(); perr != nil {
 		return perr

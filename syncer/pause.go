@@ -21,7 +21,8 @@ const pauseWait = 20 * time.Second
 
 // Pause stops writes to Stax Bill until Resume, over restarts too. Calls under
 // way are settled; settled says whether that was so when Pause returned, and no
-// call begins from then on in either case.
+// call begins from then on in either case. Where it is not, the run's record, or
+// the next run, tells what became of them.
 func (s *Syncer) Pause(ctx context.Context, reason, by string) (p latch.Pause, settled bool, err error) {
 	p, err = s.store.SetPause(ctx, latch.Pause{Since: s.now(), By: by, Reason: reason})
 	if err != nil {
@@ -39,7 +40,7 @@ func (s *Syncer) Pause(ctx context.Context, reason, by string) (p latch.Pause, s
 	defer wait.Stop()
 	select {
 	case <-applying.settled:
-		return p, true, nil
+		return p, !applying.lostAny(), nil
 	case <-wait.C:
 	case <-ctx.Done():
 	}

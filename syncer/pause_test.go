@@ -1,11 +1,13 @@
 package syncer_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"latchd/latch"
+	"latchd/sandbox"
 	"latchd/syncer"
 )
 
@@ -90,6 +92,65 @@ func TestPauseStopsApply(t *testing.T) {
 			if w.outcome(id, latch.Latched); w.effects(4*i+1) != 1 {
 				t.Errorf("customer %d was changed %d times", 4*i+1, w.effects(4*i+1))
 			}
+		}
+	})
+}
+
+// TestPauseHidesNoLostFate: where the record of the call fails that a pause waits
+// for, nobody says that all is settled, the run has failed, and the next one
+// finds out what became of the call.
+func TestPauseHidesNoLostFate(t *testing.T) {
+	inWorld(t, options{accounts: 60, customers: 10}, func(w *world) {
+		w.done()
+		id := w.ask(1, 31, false)
+		w.fault(sandbox.FaultMatch{Call: "latch", Nth: 1}, sandbox.FaultAction{LatencyMs: 2000})
+		settled := make(chan bool, 1)
+		w.hook = func(step string) {
+			switch step {
+			case "apply:before-call":
+				go func() {
+					time.Sleep(time.Second)
+					_, all, err := w.sync.Pause(w.ctx, "", "kim")
+					settled <- all || err != nil
+				}()
+			case "apply:before-settle":
+				panic("broken on purpose")
+			}
+		}
+		rep := w.run()
+		w.hook = nil
+		if rep.Run.Result != latch.RunFailed || !strings.Contains(rep.Run.Error, "broken on purpose") {
+			t.Errorf("the run ended as %s: %s", rep.Run.Result, rep.Run.Error)
+		}
+		if <-settled {
+			t.Error("the pause said that all is settled")
+		}
+		w.done() // paused, and recovers all the same
+		w.outcome(id, latch.Latched)
+		if w.effects(1) != 1 {
+			t.Errorf("%d effects", w.effects(1))
+		}
+	})
+}
+
+// TestPauseEndsReadings: a pause that comes while a plan waits out a limit finds
+// no call under way, and does not wait for the readings of calls that will not be
+// made.
+func TestPauseEndsReadings(t *testing.T) {
+	inWorld(t, options{accounts: 60, customers: 10}, func(w *world) {
+		w.done()
+		w.ask(1, 31, false)
+		w.fault(sandbox.FaultMatch{Call: "customer", Nth: 1}, sandbox.FaultAction{Status: 429})
+		ended := make(chan syncer.Report, 1)
+		go func() { ended <- w.run() }()
+		time.Sleep(5 * time.Second)
+		began := time.Now()
+		_, settled, err := w.sync.Pause(w.ctx, "", "kim")
+		if err != nil || !settled || time.Since(began) > time.Second {
+			t.Errorf("settled is %v after %s: %v", settled, time.Since(began), err)
+		}
+		if rep := <-ended; rep.Run.Result != latch.RunDone || rep.Run.Paused == nil || rep.Run.Pending != 1 {
+			t.Errorf("the run ended as %s (%s), paused %v", rep.Run.Result, rep.Run.Error, rep.Run.Paused)
 		}
 	})
 }

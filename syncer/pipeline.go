@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -98,10 +99,11 @@ func (p *pipeline) recorderPanicked() {
 	if v == nil {
 		return
 	}
+	p.lose()
 	p.fail(fmt.Errorf("recording outcomes panicked (%s); please report it", panicText(v)))
 	close(p.panicked)
 	p.mu.Lock()
-	p.open, p.lost = 0, true
+	p.open = 0
 	p.mu.Unlock()
 	p.idle.Broadcast()
 	for res := range p.results {
@@ -195,10 +197,7 @@ func (p *pipeline) finish() error {
 	close(p.results)
 	<-p.settled
 	p.r.applies(nil)
-	p.mu.Lock()
-	lost := p.lost
-	p.mu.Unlock()
-	if lost && !p.r.order.dry() {
+	if p.lostAny() && !p.r.order.dry() {
 		p.r.s.started = false
 	}
 	err := p.err()
@@ -206,21 +205,30 @@ func (p *pipeline) finish() error {
 	return err
 }
 
-// fail lets no further call go out; the first reason stands.
+// fail lets no further call go out; the first reason stands. Only a pause, after
+// which a run counts as done, gives way once fates are lost.
 func (p *pipeline) fail(err error) {
 	p.mu.Lock()
-	if p.failure == nil {
+	if p.failure == nil || p.lost && errors.Is(p.failure, errPaused) {
 		p.failure = err
 	}
 	p.mu.Unlock()
 	p.stop(err)
 }
 
-// lose notes that fates that came in are not recorded.
+// lose notes that fates that came in are not recorded; fail, with the reason, is
+// to follow.
 func (p *pipeline) lose() {
 	p.mu.Lock()
 	p.lost = true
 	p.mu.Unlock()
+}
+
+// lostAny reports whether fates that came in are not recorded.
+func (p *pipeline) lostAny() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lost
 }
 
 func (p *pipeline) err() error {
