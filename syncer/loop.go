@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/robfig/cron/v3"
 	"go.uber.org/zap"
 
 	"latchd/latch"
@@ -136,6 +137,19 @@ func (s *Syncer) againAt() (at time.Time, left bool) {
 		at = s.last.FinishedAt.Add(wait)
 	}
 	return at, s.last.Pending > 0 && !needsPerson(s.why)
+}
+
+// nextBy is when a schedule that is put in place begins its next run: at once
+// where one was due, by the schedule before it, and is not begun yet. Zero where
+// there is no schedule.
+func nextBy(sch cron.Schedule, was, now time.Time) time.Time {
+	switch {
+	case sch == nil:
+		return time.Time{}
+	case !was.IsZero() && !now.Before(was):
+		return was
+	}
+	return sch.Next(now)
 }
 
 // scheduleDue reports whether a scheduled run is to begin now, and works out

@@ -56,6 +56,34 @@ func TestSchedule(t *testing.T) {
 	})
 }
 
+// TestReloadKeepsWhatIsDue: new settings that come while a run is under way drop
+// no scheduled run, be it due before they came or while the run goes on.
+func TestReloadKeepsWhatIsDue(t *testing.T) {
+	for _, at := range []time.Duration{55 * time.Minute, 65 * time.Minute} {
+		set := syncer.Settings{Sync: schedule(t, "0 * * * *"), Full: schedule(t, "0 3 * * 0")}
+		inWorld(t, options{accounts: 60, customers: 10, set: set, daemon: true}, func(w *world) {
+			time.Sleep(90 * time.Minute)
+			synctest.Wait()
+			before := len(w.runs())
+			w.onStep("run:collect", func() { time.Sleep(45 * time.Minute) }) // over the full hour
+			if _, err := w.sync.File(w.ctx, latch.Filing{Customer: w.customer(1), Account: w.account(31), Source: "test"}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(at - 30*time.Minute)
+			w.sync.Reload(set)
+			time.Sleep(85*time.Minute - at)
+			runs := w.runs()
+			if len(runs) != before+2 || runs[len(runs)-1].Trigger != "schedule" {
+				t.Errorf("reloaded %s after the hour before: %d more runs, the last by %q", at, len(runs)-before, runs[len(runs)-1].Trigger)
+			}
+			time.Sleep(50 * time.Minute)
+			if n := len(w.runs()); n != before+3 {
+				t.Errorf("%d more runs after the next full hour, want 3", n-before)
+			}
+		})
+	}
+}
+
 // TestArrival: a request is applied when it arrives, without pull and survey
 // while both are young; a failed one is tried again by itself.
 func TestArrival(t *testing.T) {

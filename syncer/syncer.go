@@ -136,12 +136,13 @@ func New(o Options) *Syncer {
 }
 
 // Reload takes over new settings; a run under way keeps the ones that it began
-// with.
+// with. A scheduled run that came due meanwhile is made all the same.
 func (s *Syncer) Reload(set Settings) {
 	s.mu.Lock()
 	set.OneShot = s.set.OneShot
 	s.set = set
-	s.nextSync, s.nextFull = time.Time{}, time.Time{}
+	now := s.now()
+	s.nextSync, s.nextFull = nextBy(set.Sync, s.nextSync, now), nextBy(set.Full, s.nextFull, now)
 	s.mu.Unlock()
 	s.orders.wake()
 }
