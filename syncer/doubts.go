@@ -10,8 +10,8 @@ const (
 	// order is spared. What no outage explains any more costs attempts, so that
 	// it ends.
 	doubtFor = 7 * 24 * time.Hour
-	// maxTrials bounds what is remembered; a request that is forgotten is
-	// spared once more.
+	// maxTrials bounds what is remembered: one more, and any one is forgotten. It
+	// is spared once more, and waits as after its first failure.
 	maxTrials = 10_000
 )
 
@@ -36,8 +36,14 @@ func (d *doubts) failed(request string, accepted, now time.Time) (own bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t, known := d.trials[request]
-	if d.trials == nil || len(d.trials) >= maxTrials && !known {
+	if d.trials == nil {
 		d.trials = map[string]trial{}
+	}
+	if len(d.trials) >= maxTrials && !known {
+		for other := range d.trials {
+			delete(d.trials, other)
+			break
+		}
 	}
 	own = known && d.successes > t.after || now.Sub(accepted) > doubtFor
 	d.trials[request] = trial{t.failures + 1, d.successes}

@@ -112,7 +112,7 @@ func outOfOrder(e *staxbill.Error) bool {
 func (s *streak) flush(now time.Time) []result {
 	out := s.refused
 	for _, res := range s.doubtful {
-		next := now.Add(backoff(res.intent.Request, s.doubts.failures(res.intent.Request)-1))
+		next := now.Add(backoff(res.intent.Request, max(s.doubts.failures(res.intent.Request)-1, 0)))
 		if at, down := s.outage(); down {
 			next = at
 		}
