@@ -52,12 +52,38 @@ func (d dropFolder) putAway(name string, info fs.FileInfo, rep ImportReport, ref
 		return err
 	}
 	if !unchanged(info, now) {
-		return errors.New("it was changed or replaced while it was taken in, and is taken in again once it rests")
+		return errReplaced
 	}
+	return errors.Join(d.move(name, target, info), syncFolder(d.done), syncFolder(d.root))
+}
+
+var errReplaced = errors.New("it was changed or replaced while it was taken in, and is taken in again once it rests")
+
+// move moves a file to done/. A rename takes whatever has the name by then, so
+// that another file than the one that was taken in goes back, to be taken in too.
+func (d dropFolder) move(name, target string, info fs.FileInfo) error {
 	if err := d.root.Rename(name, doneFolder+"/"+target); err != nil {
 		return err
 	}
-	return errors.Join(syncFolder(d.done), syncFolder(d.root))
+	moved, err := d.done.Lstat(target)
+	if err != nil || unchanged(info, moved) {
+		return err
+	}
+	if err := d.putBack(target, name); err != nil {
+		return fmt.Errorf("another file took its place and lies in %s/ as %s, not taken in: move it back; latchd could not: %w", doneFolder, shown(target), err)
+	}
+	return errReplaced
+}
+
+// putBack moves a file out of done/, unless its name is in use again.
+func (d dropFolder) putBack(target, name string) error {
+	switch _, err := d.root.Lstat(name); {
+	case err == nil:
+		return fs.ErrExist
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return d.root.Rename(doneFolder+"/"+target, name)
 }
 
 // freeName gives a name that no file in done/ has: the name, or the name with

@@ -373,6 +373,46 @@ func TestDropFolderReplacedMeanwhile(t *testing.T) {
 	}
 }
 
+// A file that takes the place of another just before that is moved goes back and
+// is taken in, unless yet another one is there already, which it must not
+// overwrite.
+func TestDropFolderReplacedBeforeMove(t *testing.T) {
+	d := newDrop(t, nil)
+	root, err := os.OpenRoot(d.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	folder := dropFolder{root: root}
+	if folder.done, err = folder.openDone(); err != nil {
+		t.Fatal(err)
+	}
+	defer folder.done.Close()
+	d.put("a.csv", dropHead+"1,"+idA+"\n", time.Minute)
+	first, err := root.Lstat("a.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.put("new", dropHead+"2,"+idB+"\n", time.Minute)
+	if err := root.Rename("new", "a.csv"); err != nil {
+		t.Fatal(err)
+	}
+	if err := folder.move("a.csv", "a.csv", first); !errors.Is(err, errReplaced) {
+		t.Errorf("moving another file gave %v", err)
+	}
+	d.wantFiles("a.csv")
+	d.collect()
+	d.wantFiles("done/a.csv")
+	if all := requests(t, d.Syncer); len(all) != 1 || all[0].Customer != 2 {
+		t.Errorf("got %+v", all)
+	}
+	d.put("a.csv", dropHead+"3,"+idA+"\n", time.Minute)
+	if err := folder.putBack("a.csv", "a.csv"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("putting a file back over another gave %v", err)
+	}
+	d.wantFiles("a.csv", "done/a.csv")
+}
+
 func TestDropFolderManyFiles(t *testing.T) {
 	d := newDrop(t, nil)
 	for i := range dropFilesARun + 2 {
