@@ -27,7 +27,11 @@ func tell(e latch.Entry, req *latch.Request) []string {
 	}
 	var says []string
 	say := func(format string, args ...any) { says = append(says, fmt.Sprintf(format, args...)) }
-	if !e.CustomerAt.IsZero() {
+	switch {
+	case e.CustomerAt.IsZero():
+	case latch.Outcome(e.Kind) == latch.NoCustomer:
+		say("Stax Bill was asked at %s: it knew no such customer.", clock(e.CustomerAt))
+	default:
 		say("The customer was read at %s: latched to %s.", clock(e.CustomerAt), orNoAccount(e.From))
 	}
 	if ev := e.Evidence; ev != nil {
@@ -140,6 +144,9 @@ func tellEnd(e latch.Entry) string {
 			return withDetail("Outcome cancelled", e.Detail)
 		}
 		return withDetail("Outcome cancelled: "+e.By+" took it back", e.Detail)
+	}
+	if e.Kind == string(latch.NoCustomer) && !e.CustomerAt.IsZero() {
+		return "Outcome no-customer." // the reading says the rest
 	}
 	if e.Kind == latch.KindUnanswered {
 		return fmt.Sprintf("The call to latch it to %s got no whole answer, so it may have taken effect later.", e.To)

@@ -51,6 +51,12 @@ func TestTell(t *testing.T) {
 			nil,
 			[]string{"was merged into " + string(a), "does not exist"},
 		},
+		{
+			"no customer",
+			latch.Entry{Kind: "no-customer", Customer: 7, To: b, CustomerAt: at, Detail: "Stax Bill has no customer 7."},
+			nil,
+			[]string{"Stax Bill was asked at 2026-11-24 09:00:00: it knew no such customer.\nRule: there is nothing to latch without a customer.\nOutcome no-customer."},
+		},
 		{"deleted", latch.Entry{Kind: "no-account", To: b, Evidence: &latch.AccountReading{Account: b, State: latch.AccountDeleted, How: latch.HowLive}}, nil, []string{"was deleted"}},
 		{"observed", latch.Entry{Kind: latch.KindObserved, From: a}, nil, []string{"no account any more"}},
 		{"first seen", latch.Entry{Kind: latch.KindObserved, To: b}, nil, []string{"not known here"}},
@@ -69,6 +75,9 @@ func TestTell(t *testing.T) {
 			if !strings.Contains(got, want) {
 				t.Errorf("%s lacks %q:\n%s", c.name, want, got)
 			}
+		}
+		if c.e.Kind == "no-customer" && (strings.Contains(got, "latched to no account") || strings.Contains(got, c.e.Detail)) {
+			t.Errorf("%s says it twice, or of an account:\n%s", c.name, got)
 		}
 	}
 }
