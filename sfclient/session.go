@@ -33,12 +33,24 @@ const (
 // Org gives the id of the org (00D…) as the sign-in named it, signing in when
 // there is no session. It costs no API call.
 func (c *Client) Org(ctx context.Context) (string, error) {
-	t, held := c.session.held()
-	if held {
+	if t, held := c.session.held(); held {
 		return t.org, nil
 	}
+	return c.signIn(ctx, 0)
+}
+
+// SignIn gives the org as Org does, by a sign-in of its own also where there is a
+// session. Where it is refused, calls go on with that one as long as it lasts.
+func (c *Client) SignIn(ctx context.Context) (string, error) {
+	t, _ := c.session.held()
+	return c.signIn(ctx, t.grant)
+}
+
+// signIn gives the org of a session that is not the one of the rejected grant.
+func (c *Client) signIn(ctx context.Context, rejected int) (string, error) {
+	var t token
 	if err := c.retry(ctx, signingIn, func() (err *Error) {
-		t, err = c.token(ctx, 0)
+		t, err = c.token(ctx, rejected)
 		return err
 	}); err != nil {
 		return "", err

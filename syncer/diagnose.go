@@ -138,7 +138,7 @@ func (d *diagnosis) version(versions []string) {
 
 func (d *diagnosis) signedIn() bool {
 	const name = "Salesforce sign-in"
-	org, err := d.s.sf.Org(d.ctx)
+	org, err := d.s.sf.SignIn(d.ctx) // a session kept from earlier would tell nothing of now
 	if err != nil {
 		d.failed(name, err)
 		return false

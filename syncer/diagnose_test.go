@@ -64,6 +64,22 @@ func TestDiagnoseSight(t *testing.T) {
 	})
 }
 
+// TestDiagnoseSignIn: a sign-in that is refused now is told, although there is a
+// session from before, and that one is kept.
+func TestDiagnoseSignIn(t *testing.T) {
+	inWorld(t, options{accounts: 10, customers: 5}, func(w *world) {
+		w.done()
+		expectCheck(w, checksOf(w), "Salesforce sign-in", syncer.CheckOK, w.box.OrgID())
+		w.fault(sandbox.FaultMatch{Call: "token"}, sandbox.FaultAction{Status: 400})
+		checks := checksOf(w)
+		expectCheck(w, checks, "Salesforce sign-in", syncer.CheckFailed, "refuses the sign-in")
+		if c, there := checks["accounts visible"]; there {
+			t.Errorf("looked at without a sign-in: %+v", c)
+		}
+		w.done()
+	})
+}
+
 func TestDiagnoseTrouble(t *testing.T) {
 	inWorld(t, options{accounts: 10, customers: 5}, func(w *world) {
 		w.fault(sandbox.FaultMatch{Call: "token"}, sandbox.FaultAction{Status: 400})
