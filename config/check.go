@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
@@ -178,9 +180,21 @@ func isListen(s string) string {
 	return ""
 }
 
-// whole checks what more than one setting makes right or wrong. say files a
-// problem at the setting's place.
-func (c *Config) whole(say, warn func(path, message string)) {
+// judge takes what the check of the whole finds, each at its setting's place.
+type judge struct {
+	say, warn func(path, message string)
+	// warnKey warns of the i-th of server.api_keys.
+	warnKey func(i int, message string)
+	// deny files that this process's user may not read what is to be secret.
+	deny func(path, message string)
+	// bad reports whether a problem with a setting is known already, so that
+	// nothing follows from what it says.
+	bad func(path string) bool
+}
+
+// whole checks what more than one setting makes right or wrong.
+func (c *Config) whole(j judge) {
+	say, warn := j.say, j.warn
 	need := func(path string, missing bool, why string) {
 		if missing {
 			say(path, "is missing: "+why)
@@ -195,14 +209,8 @@ func (c *Config) whole(say, warn func(path, message string)) {
 		warn("requests.drop_folder", fmt.Sprintf("can be written to by every user of this machine (mode %04o), and whoever writes there asks for latches; chmod o-w it", info.Mode().Perm()))
 	}
 
-	key := c.StaxBill.APIKey.Reveal()
-	switch {
-	case strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }):
-		say("staxbill.api_key", "has a character that no key has: a line break or something that is not plain text")
-	case strings.HasPrefix(strings.ToLower(key), "basic "):
-		warn("staxbill.api_key", `begins with the word "Basic", which latchd adds itself: give the key alone`)
-	case strings.ContainsRune(key, ' '):
-		warn("staxbill.api_key", "has a space in it; keys that Stax Bill shows have none")
+	if strings.ContainsFunc(c.StaxBill.APIKey.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
+		say("staxbill.api_key", `has a space, a line break or something that is not plain text in it, which no key has; give the key alone, without "Basic "`)
 	}
 
 	c.Schedule.location, _ = time.LoadLocation(c.Schedule.Timezone)
@@ -216,7 +224,7 @@ func (c *Config) whole(say, warn func(path, message string)) {
 	if c.Schedule.full, err = parseSchedule(c.Schedule.Full, c.Schedule.location); err != nil {
 		say("schedule.full", err.Error())
 	}
-	c.listening(say, warn)
+	c.listening(j)
 }
 
 // enoughKey is how many characters a key has that nobody guesses, at the rate of
@@ -224,13 +232,15 @@ func (c *Config) whole(say, warn func(path, message string)) {
 const enoughKey = 20
 
 // listening checks who may ask over TCP, and whether others can listen in.
-func (c *Config) listening(say, warn func(path, message string)) {
-	s := c.Server
+func (c *Config) listening(j judge) {
+	say, warn, s := j.say, j.warn, c.Server
 	switch t := s.TLS; {
 	case (t.CertFile == "") != (t.KeyFile == ""):
 		say("server.tls", "wants both cert_file and key_file, or neither")
 	case t.CertFile != "":
-		if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); err != nil {
+		if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); errors.Is(err, fs.ErrPermission) {
+			j.deny("server.tls.cert_file", fmt.Sprintf("and key_file cannot be read: %v", reason(err)))
+		} else if err != nil {
 			say("server.tls.cert_file", fmt.Sprintf("and key_file are no certificate and its key that can be read: %v", reason(err)))
 		} else if info, err := os.Stat(t.KeyFile); err == nil && info.Mode().Perm()&0o007 != 0 {
 			warn("server.tls.key_file", fmt.Sprintf("can be read by every user of this machine (mode %04o); chmod 600 it", info.Mode().Perm()))
@@ -239,12 +249,12 @@ func (c *Config) listening(say, warn func(path, message string)) {
 	if s.Listen == "" {
 		return
 	}
-	if len(s.APIKeys) == 0 {
+	if len(s.APIKeys) == 0 && !j.bad(listPath) {
 		say("server.listen", "wants server.api_keys: without a key nobody may ask")
 	}
-	for _, k := range s.APIKeys {
+	for i, k := range s.APIKeys {
 		if n := len(k.Key.Reveal()); n < enoughKey {
-			warn("server.api_keys", fmt.Sprintf("the key %q has %d characters and may be guessed; openssl rand -base64 32 makes a good one", k.Name, n))
+			j.warnKey(i, fmt.Sprintf("the key %q has %d characters and may be guessed; openssl rand -base64 32 makes a good one", k.Name, n))
 		}
 	}
 	if s.Open() && s.TLS.CertFile == "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"unicode/utf8"
@@ -33,8 +34,9 @@ func Find(flag string, getenv func(string) string) (path string, explicit bool) 
 
 // Load reads a file and the environment, which wins over it, and checks the
 // whole. An empty path is no file. The error is Problems when the content is at
-// fault, and then all of them at once. Where only secrets lack that systemd passes
-// to the service, the rest of the configuration is given beside the error.
+// fault, and then all of them at once. Where only secrets lack that this process
+// cannot read (Problems.Unread), the rest of the configuration is given beside the
+// error.
 func Load(path string, environ []string) (*Config, error) {
 	l := newLoader(path, environ)
 	if path != "" {
@@ -46,13 +48,13 @@ func Load(path string, environ []string) (*Config, error) {
 	}
 	l.environment()
 	if !l.unread {
-		l.cfg.whole(l.sayAt, l.warnAt)
+		l.cfg.whole(l.judge())
 	}
 	l.cfg.warnings = l.warnings.sorted()
 	switch {
 	case len(l.problems) == 0:
 		return l.cfg, nil
-	case l.problems.Elsewhere():
+	case l.problems.Unread():
 		return l.cfg, l.problems.sorted()
 	}
 	return nil, l.problems.sorted()
@@ -92,6 +94,7 @@ type loader struct {
 	env      map[string]string
 	cfg      *Config
 	at       map[string]spot // where each setting of the file stands
+	keyAt    []spot          // where the key of each of cfg.Server.APIKeys stands
 	fromEnv  map[string]bool
 	bad      map[string]bool // settings with a problem already; the whole is not judged by them
 	unread   bool            // the file is no configuration at all: nothing is known to be missing
@@ -117,7 +120,7 @@ func (l *loader) getenv(name string) (string, bool) {
 // unreadSecret files a secret that could not be read.
 func (l *loader) unreadSecret(path string, p Problem, err error) {
 	l.bad[path] = true
-	p.Message, p.Elsewhere = err.Error(), errors.Is(err, errNoCredentials)
+	p.Message, p.Elsewhere, p.Denied = err.Error(), errors.Is(err, errNoCredentials), errors.Is(err, fs.ErrPermission)
 	l.problems = append(l.problems, p)
 }
 
@@ -138,6 +141,23 @@ func (l *loader) sayAt(path, message string) {
 
 func (l *loader) warnAt(path, message string) {
 	l.warnings = append(l.warnings, l.problemAt(path, message))
+}
+
+// judge is how the check of the whole files what it finds.
+func (l *loader) judge() judge {
+	return judge{
+		say: l.sayAt, warn: l.warnAt,
+		warnKey: func(i int, message string) {
+			at := l.keyAt[i]
+			l.warnings = append(l.warnings, Problem{File: l.path, Line: at.line, Column: at.column, Field: listPath, Message: message})
+		},
+		deny: func(path, message string) {
+			p := l.problemAt(path, message)
+			p.Denied = true
+			l.problems = append(l.problems, p)
+		},
+		bad: func(path string) bool { return l.bad[path] },
+	}
 }
 
 func (l *loader) problemAt(path, message string) Problem {

@@ -16,6 +16,9 @@ type Problem struct {
 	// Elsewhere says that it is no fault of the configuration: a secret comes from
 	// systemd, which passes it to the service and to nobody else.
 	Elsewhere bool
+	// Denied says that it is not known: what is to be kept secret may not be read
+	// by the user of this process.
+	Denied bool
 }
 
 func (p Problem) String() string {
@@ -44,9 +47,16 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Elsewhere reports whether all of it is right where the service runs.
-func (p Problems) Elsewhere() bool {
-	return !slices.ContainsFunc(p, func(one Problem) bool { return !one.Elsewhere })
+// Unread reports whether nothing is wrong but that secrets cannot be read from
+// here: the service that has them may find all of it right.
+func (p Problems) Unread() bool {
+	return !slices.ContainsFunc(p, func(one Problem) bool { return !one.Elsewhere && !one.Denied })
+}
+
+// Denied reports whether nothing is wrong but that, and the rights of this
+// process's user are what keeps some of them from it.
+func (p Problems) Denied() bool {
+	return p.Unread() && slices.ContainsFunc(p, func(one Problem) bool { return one.Denied })
 }
 
 func (p Problems) sorted() Problems {

@@ -74,7 +74,7 @@ func FuzzEnvironment(f *testing.F) {
 		}
 		l := newLoader("", append([]string{name + "=" + value + marker}, secrets...))
 		l.environment()
-		l.cfg.whole(l.sayAt, l.warnAt)
+		l.cfg.whole(l.judge())
 		out := l.problems.Error() + "\n" + l.warnings.Error()
 		if strings.Contains(strings.ToLower(out), "zqsecret") {
 			t.Fatalf("the message quotes the variable %s: %s", name, out)

@@ -110,14 +110,14 @@ func TestCredentialsElsewhere(t *testing.T) {
 		"staxbill: {api_key: {credential: b}}\nstate: {path: /x/y.db}\n"
 	c, err := Load(write(t, file), nil)
 	var p Problems
-	if !errors.As(err, &p) || !p.Elsewhere() || len(p) != 2 || c == nil || c.State.Path != "/x/y.db" {
+	if !errors.As(err, &p) || !p.Unread() || len(p) != 2 || c == nil || c.State.Path != "/x/y.db" {
 		t.Errorf("%+v, %v", c, err)
 	}
 	c, err = Load(write(t, file+"log: {level: loud}\n"), nil)
-	if !errors.As(err, &p) || p.Elsewhere() || len(p) != 3 || c != nil {
+	if !errors.As(err, &p) || p.Unread() || len(p) != 3 || c != nil {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if c, err = Load(write(t, file), []string{"CREDENTIALS_DIRECTORY=" + t.TempDir()}); !errors.As(err, &p) || p.Elsewhere() || c != nil {
+	if c, err = Load(write(t, file), []string{"CREDENTIALS_DIRECTORY=" + t.TempDir()}); !errors.As(err, &p) || p.Unread() || c != nil {
 		t.Errorf("missing where the service runs: %+v, %v", c, err)
 	}
 }

@@ -85,7 +85,7 @@ func (l *loader) secret(path string, s *Secret, n ast.Node, check func(string) s
 		l.say(placeOf(pairs[0].Key), path, form)
 		return
 	}
-	if l.overridden(path) {
+	if path != listPath && l.overridden(path) { // no variable gives the list
 		return // the environment has it; the file's source need not exist
 	}
 	read, warning, err := readSecret(source, name, l.getenv)
@@ -124,7 +124,7 @@ func (l *loader) apiKeys(n ast.Node) {
 	}
 	names, keys := map[string]bool{}, map[Secret]bool{}
 	for _, item := range list.Values {
-		if key, ok := l.apiKey(item); ok {
+		if key, at, ok := l.apiKey(item); ok {
 			if names[key.Name] {
 				l.say(placeOf(item), listPath, "has two keys of the same name")
 			}
@@ -132,17 +132,18 @@ func (l *loader) apiKeys(n ast.Node) {
 				l.say(placeOf(item), listPath, "has the same key under two names: nobody could tell who asks")
 			}
 			names[key.Name], keys[key.Key] = true, true
-			l.cfg.Server.APIKeys = append(l.cfg.Server.APIKeys, key)
+			l.cfg.Server.APIKeys, l.keyAt = append(l.cfg.Server.APIKeys, key), append(l.keyAt, at)
 		}
 	}
 }
 
-func (l *loader) apiKey(n ast.Node) (APIKey, bool) {
-	key := APIKey{Role: "latch"}
+// apiKey reads one item, and says where its key stands.
+func (l *loader) apiKey(n ast.Node) (key APIKey, at spot, ok bool) {
+	key, at = APIKey{Role: "latch"}, placeOf(n)
 	pairs, ok := asPairs(n)
 	if !ok {
 		l.say(placeOf(n), listPath, "wants {name, key, role, allow_force} for each")
-		return key, false
+		return key, at, false
 	}
 	before := len(l.problems)
 	seen := map[string]bool{}
@@ -160,6 +161,7 @@ func (l *loader) apiKey(n ast.Node) (APIKey, bool) {
 		}
 		switch name {
 		case "key":
+			at = placeOf(pair.Key)
 			l.secret(listPath, &key.Key, pair.Value, nil)
 			continue
 		case "name":
@@ -177,16 +179,16 @@ func (l *loader) apiKey(n ast.Node) (APIKey, bool) {
 		}
 	}
 	if len(l.problems) > before {
-		return key, false
+		return key, at, false
 	}
 	if key.Name == "" || key.Key.IsZero() {
 		l.say(placeOf(n), listPath, "wants a name and a key for each")
-		return key, false
+		return key, at, false
 	}
 	// What a caller sends stands behind "Basic " in a header.
 	if strings.ContainsFunc(key.Key.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
 		l.say(placeOf(n), listPath, "has a key with a space, a line break or something that is not plain text in it, which no header carries")
-		return key, false
+		return key, at, false
 	}
-	return key, true
+	return key, at, true
 }

@@ -47,7 +47,7 @@ func (a *app) connect(ctx context.Context, n need) (*reach, error) {
 	case cfgErr == nil:
 	case !errors.As(cfgErr, &problems):
 		return nil, cfgErr
-	case a.configPath() != "" && !n.services && !problems.Elsewhere():
+	case a.configPath() != "" && !n.services && !problems.Unread():
 		fmt.Fprintf(a.err, "latchd: the configuration is wrong (see latchd config check); the state used is %s\n", path)
 	}
 	if socket != "" {
