@@ -68,6 +68,9 @@ func (a *app) load() (*config.Config, error) {
 	if err != nil && !errors.As(err, &problems) {
 		return nil, &usageError{message: err.Error()}
 	}
+	if problems.Denied() {
+		return cfg, &deniedError{problems}
+	}
 	if err != nil && path == "" && onlyMissing(problems) {
 		return nil, fmt.Errorf("there is no configuration file %s, and the environment does not hold all that is needed:\n%w", config.DefaultPath, err)
 	}

@@ -26,7 +26,7 @@ next three times of each schedule.`,
 func (a *app) checkConfig(now time.Time) error {
 	cfg, err := a.load()
 	var elsewhere config.Problems
-	if cfg == nil || err != nil && !errors.As(err, &elsewhere) {
+	if cfg == nil || err != nil && !errors.As(err, &elsewhere) || elsewhere.Denied() {
 		return err
 	}
 	for _, w := range warnings(cfg) {

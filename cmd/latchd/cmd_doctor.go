@@ -36,8 +36,9 @@ func (a *app) doctor(ctx context.Context) error {
 		return cfgErr
 	}
 	checks := a.checkSettings(cfg, problems)
-	checks = append(checks, checkState(path), checkDisk(path), checkSystemd(ctx))
-	checks = append(checks, a.checkServices(ctx, socket, cfg, problems)...)
+	services, daemon := a.checkServices(ctx, socket, cfg, problems)
+	checks = append(checks, checkState(path, daemon), checkDisk(path), checkSystemd(ctx))
+	checks = append(checks, services...)
 	out := newListing[syncer.Check](a, nil, []string{"check", "result", "detail", "hint"}, nil)
 	for _, c := range checks {
 		if a.machine() {
@@ -90,6 +91,8 @@ func (a *app) checkSettings(cfg *config.Config, problems config.Problems) []sync
 			checks = append(checks, syncer.Check{Name: name, Result: syncer.CheckFailed, Detail: p.String()})
 		}
 		return checks
+	case problems.Denied():
+		checks = append(checks, syncer.Check{Name: name, Result: syncer.CheckOK, Detail: from + ", but for secrets that you may not read"})
 	case problems != nil:
 		checks = append(checks, syncer.Check{Name: name, Result: syncer.CheckOK, Detail: from + ", but for secrets that systemd passes to the service alone"})
 	default:
@@ -101,31 +104,45 @@ func (a *app) checkSettings(cfg *config.Config, problems config.Problems) []sync
 	return checks
 }
 
-// checkServices has whoever would make a run look at both services.
-func (a *app) checkServices(ctx context.Context, socket string, cfg *config.Config, problems config.Problems) []syncer.Check {
+// checkServices has whoever would make a run look at both services, and says
+// whether that is a daemon.
+func (a *app) checkServices(ctx context.Context, socket string, cfg *config.Config, problems config.Problems) (checks []syncer.Check, daemon bool) {
 	const name = "daemon"
 	if cfg == nil {
-		return []syncer.Check{{Name: "services", Result: syncer.CheckSkipped, Detail: "without a right configuration nobody can sign in"}}
+		return []syncer.Check{{Name: "services", Result: syncer.CheckSkipped, Detail: "without a right configuration nobody can sign in"}}, false
 	}
 	c, err := a.connect(ctx, need{services: len(problems) == 0, scratch: true})
-	if err != nil {
-		return []syncer.Check{{Name: name, Result: syncer.CheckFailed, Detail: err.Error(), Hint: hintOf(err), Later: statusOf(err) == exitTryLater}}
+	skipped := syncer.Check{Name: "services", Result: syncer.CheckSkipped, Detail: "the secrets are passed to the service alone", Hint: "start the service, and ask again: it looks then"}
+	if problems.Denied() {
+		skipped.Detail, skipped.Hint = "the secrets cannot be read by you", (&deniedError{}).Hint()
 	}
-	checks := []syncer.Check{{Name: name, Result: syncer.CheckOK, Detail: "answers on " + socket}}
-	if !c.daemon {
-		checks[0] = syncer.Check{Name: name, Result: syncer.CheckWarning, Detail: "none runs", Hint: "systemctl start latchd, unless runs are made by latchd --once"}
-	}
-	if !c.daemon && len(problems) > 0 {
-		checks = append(checks, syncer.Check{
-			Name: "services", Result: syncer.CheckSkipped, Detail: "the secrets are passed to the service alone", Hint: "start the service, and ask again: it looks then",
-		})
-		return closeAfter(c, checks)
+	var denied *deniedError
+	switch {
+	case errors.As(err, &denied):
+		return []syncer.Check{noDaemon(), skipped}, false
+	case err != nil:
+		return []syncer.Check{{Name: name, Result: syncer.CheckFailed, Detail: err.Error(), Hint: hintOf(err), Later: statusOf(err) == exitTryLater}}, false
+	case !c.daemon && len(problems) > 0:
+		return closeAfter(c, []syncer.Check{noDaemon(), skipped}), false
+	case c.daemon:
+		checks = []syncer.Check{{Name: name, Result: syncer.CheckOK, Detail: "answers on " + socket}}
+	default:
+		checks = []syncer.Check{noDaemon()}
 	}
 	var seen []syncer.Check
 	if err := c.call(ctx, http.MethodPost, "/diagnose", nil, nil, &seen); err != nil {
 		seen = []syncer.Check{{Name: "services", Result: syncer.CheckFailed, Detail: err.Error(), Hint: hintOf(err)}}
 	}
-	return closeAfter(c, append(checks, seen...))
+	return closeAfter(c, append(checks, seen...)), c.daemon
+}
+
+// noDaemon says that no daemon runs, and how one is begun on this machine.
+func noDaemon() syncer.Check {
+	c := syncer.Check{Name: "daemon", Result: syncer.CheckWarning, Detail: "none runs", Hint: "start one (latchd), unless runs are made by latchd --once"}
+	if systemdRuns() {
+		c.Hint = "systemctl start latchd, unless runs are made by latchd --once"
+	}
+	return c
 }
 
 func closeAfter(c *reach, checks []syncer.Check) []syncer.Check {

@@ -28,11 +28,16 @@ var remoteFilesystems = map[int64]string{
 	unix.NFS_SUPER_MAGIC: "NFS", unix.SMB_SUPER_MAGIC: "SMB", 0xff534d42: "CIFS", 0xfe534d42: "SMB2", 0x65735546: "FUSE",
 }
 
-func checkState(path string) syncer.Check {
+// checkState looks at the state file. Where a daemon has it, it is that one's to
+// write, whatever this user may.
+func checkState(path string, daemon bool) syncer.Check {
 	c := syncer.Check{Name: "state file", Result: syncer.CheckOK}
 	folder := filepath.Dir(path)
 	info, err := os.Stat(path)
 	switch {
+	case daemon && errors.Is(err, fs.ErrPermission):
+		c.Detail = path + ", for latchd's user alone; the daemon has it open"
+		return c
 	case errors.Is(err, fs.ErrNotExist):
 		c.Detail = path + " is not there yet: the first run makes it"
 		if _, err := os.Stat(folder); err != nil {
@@ -47,7 +52,7 @@ func checkState(path string) syncer.Check {
 	switch {
 	case info.Mode().Perm()&0o077 != 0:
 		c.Result, c.Detail, c.Hint = syncer.CheckWarning, fmt.Sprintf("%s can be read by others (mode %04o)", path, info.Mode().Perm()), "chmod 600 it"
-	case unix.Access(folder, unix.W_OK) != nil:
+	case !daemon && unix.Access(folder, unix.W_OK) != nil:
 		c.Result, c.Detail, c.Hint = syncer.CheckFailed, folder+" cannot be written to by this user", "run this as root or as latchd's user; chown the folder where that is wrong"
 	}
 	return c
@@ -90,7 +95,7 @@ func megabytes(n uint64) string {
 // checkSystemd looks at the service where systemd runs the machine.
 func checkSystemd(ctx context.Context) syncer.Check {
 	c := syncer.Check{Name: "systemd", Result: syncer.CheckSkipped}
-	if _, err := os.Stat("/run/systemd/system"); err != nil {
+	if !systemdRuns() {
 		c.Detail = "it does not run this machine"
 		return c
 	}
@@ -102,6 +107,12 @@ func checkSystemd(ctx context.Context) syncer.Check {
 		return c
 	}
 	return judgeUnit(c, string(out))
+}
+
+// systemdRuns says whether systemd runs this machine (sd_booted(3)).
+func systemdRuns() bool {
+	_, err := os.Stat("/run/systemd/system")
+	return err == nil
 }
 
 func judgeUnit(c syncer.Check, shown string) syncer.Check {

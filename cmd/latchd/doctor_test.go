@@ -62,7 +62,7 @@ func TestCheckState(t *testing.T) {
 		if err := c.do(); err != nil {
 			t.Fatal(err)
 		}
-		if got := checkState(c.path); !strings.HasPrefix(got.Result+" "+got.Detail, c.want) {
+		if got := checkState(c.path, false); !strings.HasPrefix(got.Result+" "+got.Detail, c.want) {
 			t.Errorf("%s: %+v", c.name, got)
 		}
 	}

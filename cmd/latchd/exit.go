@@ -116,7 +116,10 @@ func hintOf(err error) string {
 	var locked *state.LockedError
 	var silent *silentError
 	var open *stillOpenError
+	var denied *deniedError
 	switch {
+	case errors.As(err, &denied):
+		return denied.Hint()
 	case errors.As(err, &remote):
 		return remote.Hint
 	case errors.As(err, &silent):

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -67,11 +68,29 @@ func (a *app) connect(ctx context.Context, n need) (*reach, error) {
 		return nil, cfgErr
 	}
 	store, err := a.openFor(ctx, path, cfg, n)
+	if denied := (*deniedError)(nil); errors.As(cfgErr, &denied) && errors.Is(err, fs.ErrPermission) {
+		return nil, cfgErr // the state is kept from this user as the secrets are
+	}
 	if err != nil {
 		return nil, err
 	}
 	return a.inProcess(ctx, cfg, store, n)
 }
+
+// deniedError means that nothing is wrong with the configuration, and that its
+// secrets are not for the user who asks.
+type deniedError struct{ problems config.Problems }
+
+func (e *deniedError) Error() string {
+	return "the secrets of the configuration cannot be read by you:\n" + e.problems.Error()
+}
+
+// Hint is what the operator can do.
+func (e *deniedError) Hint() string {
+	return "be root or latchd's own user; or start the daemon, which has them: commands that it answers need none"
+}
+
+func (e *deniedError) Unwrap() error { return e.problems }
 
 // where finds the state and the socket. The commands that only look, and those
 // that only file, work with a broken configuration as far as they can, so both

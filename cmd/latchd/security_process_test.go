@@ -68,16 +68,13 @@ func TestFileModes(t *testing.T) {
 	}
 }
 
-// TestClosedToItsOwnUser: another process of the same user cannot read what
-// stood in latchd's environment, nor its memory. Of a program that does nothing
-// about it, it can.
-func TestClosedToItsOwnUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can act as two processes of another user, and as no member of its own")
-	}
-	const nobody = 65534
-	as := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	// Folders of t.TempDir are root's alone.
+// nobody is a user who owns nothing, and his group.
+const nobody = 65534
+
+// openFolder makes a folder that every user may look into, as those of t.TempDir
+// are not, with a copy of this program in it.
+func openFolder(t *testing.T) (dir, copied string) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "latchd-nobody-")
 	if err != nil {
 		t.Fatal(err)
@@ -91,8 +88,25 @@ func TestClosedToItsOwnUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	copied := filepath.Join(dir, "latchd")
-	for _, err := range []error{os.WriteFile(copied, program, 0o755), os.Chmod(copied, 0o755), os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "own"), 0o700), os.Chown(filepath.Join(dir, "own"), nobody, nobody)} {
+	copied = filepath.Join(dir, "latchd")
+	for _, err := range []error{os.WriteFile(copied, program, 0o755), os.Chmod(copied, 0o755), os.Chmod(dir, 0o755)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir, copied
+}
+
+// TestClosedToItsOwnUser: another process of the same user cannot read what
+// stood in latchd's environment, nor its memory. Of a program that does nothing
+// about it, it can.
+func TestClosedToItsOwnUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can act as two processes of another user, and as no member of its own")
+	}
+	as := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	dir, copied := openFolder(t)
+	for _, err := range []error{os.Mkdir(filepath.Join(dir, "own"), 0o700), os.Chown(filepath.Join(dir, "own"), nobody, nobody)} {
 		if err != nil {
 			t.Fatal(err)
 		}
