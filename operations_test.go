@@ -22,6 +22,7 @@ var noOwnWords = map[string]string{
 	"main.status":              "is an exit status and never shown",
 	"main.usageError":          "says what would be right",
 	"server.usageError":        "says what would be right",
+	"server.unknownError":      "its words are its caller's, its hint where to look instead",
 	"server.errNoLog":          "says what would be right",
 	"server.forceError":        "its words are its caller's, its hint is on the page",
 	"server.badBody":           "goes to a caller of the Latch endpoint: docs/latch-endpoint.md",

@@ -42,6 +42,14 @@ func (e *forceError) Hint() string {
 	return "ask without force, or ask the operator of latchd for allow_force in server.api_keys"
 }
 
+// unknownError means that what was asked for is not there, or not known.
+type unknownError struct{ message, hint string }
+
+func (e *unknownError) Error() string { return e.message }
+
+// Hint is where to look instead.
+func (e *unknownError) Hint() string { return e.hint }
+
 type usageError struct{ message string }
 
 func (e *usageError) Error() string { return e.message }
@@ -53,6 +61,7 @@ func asError(err error) (*Error, int) {
 	var file *syncer.FileRefusedError
 	var undo *syncer.UndoError
 	var force *forceError
+	var unknown *unknownError
 	e := &Error{Kind: KindFailed, Message: oneLine(err.Error()), Hint: syncer.Hint(err)}
 	switch {
 	case errors.As(err, &usage), errors.As(err, &undo):
@@ -61,7 +70,7 @@ func asError(err error) (*Error, int) {
 	case errors.As(err, &force):
 		e.Kind = KindAccess
 		return e, http.StatusForbidden
-	case errors.Is(err, state.ErrNotFound):
+	case errors.As(err, &unknown), errors.Is(err, state.ErrNotFound):
 		e.Kind = KindNotFound
 		return e, http.StatusNotFound
 	case errors.As(err, &digest):

@@ -49,7 +49,7 @@ func (s *Server) latchHandler(stop <-chan struct{}) http.Handler {
 				s.latchRequest(w, r, id)
 			}
 		default:
-			writeStaxError(w, http.StatusNotFound, "There is nothing at this address; latchd answers POST /v1/Salesforce/Latch.")
+			writeStaxError(w, http.StatusNotFound, "There is nothing at this address; latchd answers POST /v1/Salesforce/Latch and GET /v1/requests/ID.")
 		}
 	})
 }

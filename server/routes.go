@@ -79,7 +79,7 @@ func (s *Server) routes() (h http.Handler, patterns []string) {
 		mux.HandleFunc("GET "+path, h)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, &usageError{fmt.Sprintf("no such call: %s %s", r.Method, r.URL.Path)})
+		writeError(w, &unknownError{fmt.Sprintf("no such call: %s %s", r.Method, r.URL.Path), openAPIPath + " lists all that there are"})
 	})
 	return s.recovered(mux), patterns
 }

@@ -59,8 +59,9 @@ func TestCalls(t *testing.T) {
 		status             int
 		want               string
 	}{
-		{"GET", "/elsewhere", "", 400, "no such call"},
-		{"DELETE", server.Root + "/requests", "", 400, "no such call"},
+		{"GET", server.Root + "/bogus", "", 404, "no such call: GET /api/v1/bogus"},
+		{"GET", "/elsewhere", "", 404, "no such call"},
+		{"DELETE", server.Root + "/requests", "", 404, "no such call"},
 		{"POST", server.Root + "/requests", "{", 400, "not the JSON"},
 		{"POST", server.Root + "/requests", add + "x", 400, "behind the JSON"},
 		{"POST", server.Root + "/requests", `{"fusebillid2":1}`, 400, "unknown field"},

@@ -114,7 +114,7 @@ func (s *Server) tcpHandler(stop <-chan struct{}) http.Handler {
 			return
 		}
 		if k.Role != RoleOperator && !isLatchPath(r.URL.Path) {
-			refuse(w, http.StatusForbidden, "this key has the role latch, which may use POST /v1/Salesforce/Latch alone")
+			refuse(w, http.StatusForbidden, "this key has the role latch, which may use POST /v1/Salesforce/Latch and GET /v1/requests/ID alone")
 			return
 		}
 		ctx := context.WithValue(context.WithValue(r.Context(), peerKey{}, k.by()), keyKey{}, &k.Key)
