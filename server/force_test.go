@@ -34,7 +34,7 @@ func TestOperatorKeyWithoutForce(t *testing.T) {
 		{"one line of a file", "maynot", "/import?name=b.csv", "fusebillId,salesforceId,forceLatch\n8,0014100000JJ3wt,true\n9,0014100000JJ3wt,false\n", 200, `"accepted":1`},
 		{"a file by a key that may", "may", "/import?name=c.csv&force=true", "fusebillId,salesforceId\n10,0014100000JJ3wt\n", 200, `"accepted":1`},
 		{"undo", "maynot", "/undo", `{"run":"none"}`, 403, "undo forces"},
-		{"undo by a key that may", "may", "/undo", `{"run":"none"}`, 404, "not found"},
+		{"undo by a key that may", "may", "/undo", `{"run":"none"}`, 404, "there is no such run"},
 	} {
 		got := call(c.key, c.path, c.body)
 		if got.status != c.status || !strings.Contains(got.body, c.want) {

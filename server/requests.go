@@ -233,7 +233,10 @@ func (s *Server) showMapping(_ http.ResponseWriter, r *http.Request) (any, error
 		return nil, fmt.Errorf("the mapping of customer %d: %w", id, err)
 	}
 	if !ok {
-		return nil, fmt.Errorf("customer %d is not latched, as far as is known here: %w", id, state.ErrNotFound)
+		return nil, &unknownError{
+			fmt.Sprintf("customer %d is not latched, as far as is known here", id),
+			fmt.Sprintf("latchd why %d tells what happened to it; latchd request add %[1]d ACCOUNT asks for an account", id),
+		}
 	}
 	return m, nil
 }
@@ -251,5 +254,26 @@ func (s *Server) listHistory(_ http.ResponseWriter, r *http.Request) (any, error
 	if err != nil {
 		return nil, fmt.Errorf("listing the history: %w", err)
 	}
+	if len(items) == 0 && after == "" {
+		if err := s.named(r.Context(), f); err != nil {
+			return nil, err
+		}
+	}
 	return page(items, next), nil
+}
+
+// named fails where a filter names a request or a run that there is not: of a
+// mistyped id nothing would seem to have happened.
+func (s *Server) named(ctx context.Context, f state.HistoryFilter) error {
+	if f.Request != "" {
+		if _, err := s.store.Request(ctx, f.Request); err != nil {
+			return err
+		}
+	}
+	if f.Run != "" {
+		if _, err := s.store.Run(ctx, f.Run); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -63,9 +63,29 @@ func (s *Server) why(_ http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	customer, err := latch.ParseCustomerID(id)
 	if err != nil {
+		if err := s.otherID(r.Context(), id); err != nil {
+			return nil, err
+		}
 		return nil, &usageError{fmt.Sprintf("%q is neither a customer (a number) nor an account (001 and 15 or 18 characters in all)", id)}
 	}
 	return s.whyCustomer(r.Context(), customer)
+}
+
+// otherID points to the command that shows what has this id; nil where nothing has.
+func (s *Server) otherID(ctx context.Context, id string) error {
+	if _, err := s.store.Request(ctx, id); !errors.Is(err, state.ErrNotFound) {
+		if err != nil {
+			return fmt.Errorf("looking whether %q is a request: %w", id, err)
+		}
+		return &usageError{fmt.Sprintf("%q is a request, and no customer or account: latchd request show %s", id, id)}
+	}
+	if _, err := s.store.Run(ctx, id); !errors.Is(err, state.ErrNotFound) {
+		if err != nil {
+			return fmt.Errorf("looking whether %q is a run: %w", id, err)
+		}
+		return &usageError{fmt.Sprintf("%q is a run, and no customer or account: latchd runs show %s", id, id)}
+	}
+	return nil
 }
 
 func (s *Server) whyCustomer(ctx context.Context, id latch.CustomerID) (any, error) {
@@ -97,7 +117,10 @@ func (s *Server) whyCustomer(ctx context.Context, id latch.CustomerID) (any, err
 	}
 	st.Undo = undoOf(st)
 	if !found && field == "" && len(st.Events) == 0 && len(st.Open) == 0 {
-		return nil, fmt.Errorf("nothing is known here of customer %d: %w", id, state.ErrNotFound)
+		return nil, &unknownError{
+			fmt.Sprintf("nothing is known here of customer %d (%s)", id, asOf),
+			"look at the id; what Stax Bill has since then is seen by the next run (latchd --once)",
+		}
 	}
 	return st, nil
 }
@@ -117,10 +140,10 @@ func (s *Server) whyAccount(ctx context.Context, id latch.AccountID) (any, error
 		return nil, fmt.Errorf("telling of account %s: %w", id, err)
 	}
 	st.Holders = holders
-	what := "of which nothing was pulled from Salesforce yet"
+	what := ": nothing was pulled from Salesforce yet"
 	if !index.LastFull.IsZero() {
 		st.AccountState, st.MergedInto = known[id].State, known[id].Survivor
-		what = fmt.Sprintf("as of the pull of %s%s", clock(index.LastComplete), stateText(st.AccountState, st.MergedInto))
+		what = fmt.Sprintf(" %s (by the pull of %s)", accountText(st.AccountState, st.MergedInto), clock(index.LastComplete))
 	}
 	who := "No customer is latched to it, as far as is known here."
 	switch n := len(holders); {
@@ -131,7 +154,7 @@ func (s *Server) whyAccount(ctx context.Context, id latch.AccountID) (any, error
 	case n > 1:
 		who = fmt.Sprintf("%d customers are latched to it.", n)
 	}
-	st.Now = fmt.Sprintf("Account %s, %s. %s", id, what, who)
+	st.Now = fmt.Sprintf("Account %s%s. %s", id, what, who)
 	field, err := s.accountField(ctx, id)
 	if err != nil {
 		return nil, err
@@ -180,18 +203,24 @@ func (s *Server) events(ctx context.Context, st *Story, f state.HistoryFilter, r
 	return nil
 }
 
+// stateText is what is known of an account, to stand behind its id.
 func stateText(a latch.AccountState, into latch.AccountID) string {
-	switch a {
-	case latch.AccountKnown:
-		return " (which exists)"
-	case latch.AccountMerged:
-		return " (which was merged into " + orAnother(into) + ")"
-	case latch.AccountDeleted:
-		return " (which was deleted)"
-	case latch.AccountUnseen:
-		return " (which the pull did not show)"
+	if a == "" {
+		return ""
 	}
-	return ""
+	return " (which " + accountText(a, into) + ")"
+}
+
+func accountText(a latch.AccountState, into latch.AccountID) string {
+	switch a {
+	case latch.AccountMerged:
+		return "was merged into " + orAnother(into)
+	case latch.AccountDeleted:
+		return "was deleted"
+	case latch.AccountKnown:
+		return "exists"
+	}
+	return "was not shown by Salesforce"
 }
 
 func originText(m latch.Mapping) string {

@@ -117,7 +117,7 @@ func (s *Store) Dismiss(ctx context.Context, ids []string, by string, now time.T
 			case err != nil:
 				return err
 			case !found:
-				refused[id] = "there is no such request"
+				refused[id] = NoSuchRequest
 				continue
 			case !ok && r.State != latch.Done:
 				refused[id] = fmt.Sprintf("it is not done (%s)", r.State)

@@ -24,7 +24,7 @@ func (s *Store) Cancel(ctx context.Context, ids []string, by string, now time.Ti
 				return err
 			}
 			if !found {
-				refused[id] = "there is no such request"
+				refused[id] = NoSuchRequest
 				continue
 			}
 			if r.State == latch.Done {
@@ -89,7 +89,7 @@ func (s *Store) Retry(ctx context.Context, ids []string, by string, now time.Tim
 			}
 			switch {
 			case !found:
-				refused[id] = "there is no such request"
+				refused[id] = NoSuchRequest
 				continue
 			case r.State != latch.Done:
 				refused[id] = fmt.Sprintf("it is not done (%s); it is tried again by itself", r.State)

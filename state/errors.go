@@ -16,6 +16,26 @@ var (
 	ErrOutcomeUnknown = errors.New("the state could not be written, so the outcome is unknown: stop latchd, mend the disk or free space, and start it again; it then reads what happened")
 )
 
+// UnknownError says that there is no record of an id that somebody gave. It is
+// ErrNotFound.
+type UnknownError struct{ What, ID string } // What: request or run
+
+func (e *UnknownError) Error() string { return fmt.Sprintf("there is no such %s: %q", e.What, e.ID) }
+
+// Is makes it ErrNotFound.
+func (e *UnknownError) Is(target error) bool { return target == ErrNotFound }
+
+// Hint is where the ids are that there are.
+func (e *UnknownError) Hint() string {
+	if e.What == "run" {
+		return "latchd runs lists the ids that there are; runs older than state.keep_history are gone"
+	}
+	return "latchd request list shows the ids that there are; finished requests older than state.keep_history are gone"
+}
+
+// NoSuchRequest is why a request of an id that nobody knows was not changed.
+const NoSuchRequest = "there is no such request"
+
 // LockedError says that another process has the state open.
 type LockedError struct {
 	Path   string

@@ -279,7 +279,7 @@ func (s *Store) Request(ctx context.Context, id string) (r latch.Request, err er
 		var found bool
 		r, found, err = t.request(id)
 		if err == nil && !found {
-			err = fmt.Errorf("request %q: %w", id, ErrNotFound)
+			err = &UnknownError{"request", id}
 		}
 		return err
 	})

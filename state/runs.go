@@ -47,7 +47,7 @@ func (s *Store) Run(ctx context.Context, id string) (r latch.Run, err error) {
 			}
 		}
 		if !found {
-			return fmt.Errorf("run %q: %w", id, ErrNotFound)
+			return &UnknownError{"run", id}
 		}
 		return nil
 	})

@@ -157,6 +157,7 @@ type bulk struct {
 	c       *reach
 	out     *listing[latch.Request]
 	refused int
+	unknown bool // an id is none
 }
 
 // byFilters changes what the filters mean now. What is filed from now on is left
@@ -217,7 +218,8 @@ func (b *bulk) apply(ctx context.Context, ids []string) error {
 		}
 		for _, id := range slices.Sorted(maps.Keys(got.Refused)) {
 			b.refused++
-			fmt.Fprintf(b.a.err, "%s not %s: %s\n", id, b.done, got.Refused[id])
+			b.unknown = b.unknown || got.Refused[id] == state.NoSuchRequest
+			fmt.Fprintf(b.a.err, "latchd: %s not %s: %s\n", id, b.done, got.Refused[id])
 		}
 	}
 	return nil
@@ -229,6 +231,9 @@ func (b *bulk) end(err error) error {
 		if e := b.out.end(""); err == nil {
 			err = e
 		}
+	}
+	if err == nil && b.unknown {
+		fmt.Fprintf(b.a.err, "  → %s\n", (&state.UnknownError{What: "request"}).Hint())
 	}
 	if err == nil && b.refused > 0 {
 		err = status(exitFailed)
