@@ -40,7 +40,7 @@ const assertionLife = 3 * time.Minute
 // maxTokenBody bounds the answer to a sign-in, in bytes.
 const maxTokenBody = 1 << 20
 
-const signingIn = "signing in to Salesforce"
+const signingIn = "signing in"
 
 // requestToken signs in once.
 func (c *Client) requestToken(ctx context.Context) (token, *Error) {

@@ -47,7 +47,10 @@ func (e *Error) Error() string {
 		return e.Op + ": " + e.Message
 	}
 	var b strings.Builder
-	b.WriteString(e.Op + ": Salesforce")
+	if e.Kind != KindAuth || e.Op != signingIn { // that it is the sign-in is said below
+		b.WriteString(e.Op + ": ")
+	}
+	b.WriteString("Salesforce")
 	if e.Kind == KindAuth {
 		b.WriteString(" refuses the sign-in")
 	}

@@ -149,7 +149,7 @@ func (a *audit) survey(ctx context.Context) error {
 		return a.scratch.StageSurvey(ctx, rows)
 	})
 	if err != nil {
-		return fmt.Errorf("reading the customers from Stax Bill: %w", err)
+		return doing("surveying the customers in Stax Bill", err)
 	}
 	if _, err := a.scratch.CommitSurvey(ctx, state.SurveyCommit{Full: true, Watermark: surveyed.Watermark, Now: a.s.now()}); err != nil {
 		return fmt.Errorf("keeping the customers that were read: %w", err)

@@ -86,7 +86,7 @@ func (r *run) pullClaims(ctx context.Context) error {
 	if r.carried.field != "" {
 		pulled, err := r.stageClaims(ctx)
 		if err != nil {
-			return fmt.Errorf("pulling what accounts ask for by their field: %w", err)
+			return doing("pulling what accounts ask for by their field", err)
 		}
 		rows = pulled.Rows
 	}

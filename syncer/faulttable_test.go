@@ -99,7 +99,7 @@ func fromOn(m sandbox.FaultMatch, nth int) sandbox.FaultMatch {
 }
 
 var phases = []phase{
-	{name: "sign-in", match: sandbox.FaultMatch{Service: "salesforce", Call: "token"}, says: "signing in"},
+	{name: "sign-in", match: sandbox.FaultMatch{Service: "salesforce", Call: "token"}, says: "sign"},
 	{name: "pull 1", match: sandbox.FaultMatch{Service: "salesforce", Call: "query"}, says: "pulling"},
 	{name: "pull k", match: sandbox.FaultMatch{Service: "salesforce", Call: "queryMore"}, says: "pulling", big: true},
 	{name: "bulk job", match: sandbox.FaultMatch{Service: "salesforce", Call: "bulkCreate"}, says: "pulling all accounts", bulk: true},

@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -15,7 +16,7 @@ import (
 func (s *Syncer) Approve(ctx context.Context, digest, by string) (state.ApproveResult, error) {
 	res, err := s.store.Approve(ctx, digest, by, s.now())
 	if err != nil {
-		return res, fmt.Errorf("approving %q: %w", digest, err)
+		return res, judging("approving", digest, err)
 	}
 	s.log.Info("approved", zap.String("event", latch.EventApproved), zap.String("digest", digest), zap.String("by", by),
 		zap.Int("released", len(res.Released)), zap.Int("gone", res.Gone))
@@ -27,7 +28,7 @@ func (s *Syncer) Approve(ctx context.Context, digest, by string) (state.ApproveR
 func (s *Syncer) Reject(ctx context.Context, digest, by string) (state.ApproveResult, error) {
 	res, err := s.store.Reject(ctx, digest, by, s.now())
 	if err != nil {
-		return res, fmt.Errorf("rejecting %q: %w", digest, err)
+		return res, judging("rejecting", digest, err)
 	}
 	s.log.Info("rejected", zap.String("event", latch.EventRejected), zap.String("digest", digest), zap.String("by", by),
 		zap.Int("ended", len(res.Released)), zap.Int("gone", res.Gone))
@@ -36,6 +37,16 @@ func (s *Syncer) Reject(ctx context.Context, digest, by string) (state.ApproveRe
 	}
 	s.orders.trigger(latch.TriggerReject) // a customer's next request may be free now
 	return res, nil
+}
+
+// judging says of what an error of Approve or Reject is; that there is no such
+// digest says it already.
+func judging(verb, digest string, err error) error {
+	var unknown *state.UnknownDigestError
+	if errors.As(err, &unknown) {
+		return err
+	}
+	return fmt.Errorf("%s %q: %w", verb, digest, err)
 }
 
 // Cancel takes requests back. Those whose call may still take effect are

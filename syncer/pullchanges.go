@@ -24,7 +24,7 @@ func (r *run) pullChanges(ctx context.Context, info state.IndexInfo) error {
 	case errors.Is(err, errTooManyChanges), errors.As(err, &sferr) && sferr.CursorGone():
 		return r.pullAll(ctx, info)
 	case err != nil:
-		return fmt.Errorf("pulling changed accounts: %w", err)
+		return doing("pulling changed accounts", err)
 	case pulled.Watermark.Sub(info.Watermark) > changesFor:
 		// By the service's clock; ours, which was asked first, may be wrong.
 		return r.pullAll(ctx, info)

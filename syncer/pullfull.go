@@ -38,7 +38,7 @@ func (r *run) goneSince(ctx context.Context, info state.IndexInfo) (gone []latch
 		forgot := errors.As(err, &sferr) && sferr.CursorGone()
 		switch {
 		case err != nil && !forgot:
-			return nil, false, fmt.Errorf("pulling the accounts deleted since the last pull: %w", err)
+			return nil, false, doing("pulling the accounts deleted since the last pull", err)
 		case err == nil && more > 0:
 			r.log.Warn("more accounts were deleted since the last pull than it remembers: of those behind the first ones it is not known whether they were merged, and customers that are latched to them are not told of; latchd audit shows these",
 				zap.String("event", latch.EventTracesLeftOut), zap.Int("taken", len(gone)), zap.Int("more", more))
@@ -65,7 +65,7 @@ func (r *run) pullFull(ctx context.Context, info state.IndexInfo) error {
 	}
 	pulled, job, err := r.stageAll(ctx, info)
 	if err != nil {
-		return fmt.Errorf("pulling all accounts: %w", err)
+		return doing("pulling all accounts", err)
 	}
 	r.step("pull:before-commit")
 	watermark := pulled.Watermark

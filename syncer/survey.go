@@ -112,7 +112,7 @@ func (r *run) stageAndCommit(ctx context.Context, since time.Time, look func([]l
 		return r.store.StageSurvey(ctx, rows)
 	})
 	if err != nil {
-		return none, fmt.Errorf("surveying the customers in Stax Bill: %w", err)
+		return none, doing("surveying the customers in Stax Bill", err)
 	}
 	if full {
 		if err := r.lookAtLost(ctx); err != nil {
