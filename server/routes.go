@@ -157,12 +157,12 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		return &usageError{"the body is not the JSON that this call takes: " + err.Error()}
+		return &usageError{bodyText(err)}
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return &usageError{"the body is not the JSON that this call takes: " + err.Error()}
+		return &usageError{bodyText(err)}
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return &usageError{"something stands behind the JSON of the body"}
@@ -172,6 +172,29 @@ func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	}
 	readBy(w, time.Time{})
 	return nil
+}
+
+// bodyText says why a body cannot be taken, in words that are not a library's.
+func bodyText(err error) string {
+	const not = "the body is not the JSON that this call takes: "
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	var size *http.MaxBytesError
+	switch {
+	case errors.Is(err, io.EOF):
+		return not + "it is empty"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return not + "it breaks off"
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("%sat byte %d it is no JSON; names and texts want double quotes", not, syntax.Offset)
+	case errors.As(err, &kind) && kind.Field != "":
+		return fmt.Sprintf("%s%s is of another kind (%s)", not, kind.Field, kind.Value)
+	case errors.As(err, &kind):
+		return fmt.Sprintf("%sit is no object (%s)", not, kind.Value)
+	case errors.As(err, &size):
+		return fmt.Sprintf("the body is larger than %d KB, which no body of this call is", size.Limit>>10)
+	}
+	return not + strings.TrimPrefix(err.Error(), "json: ")
 }
 
 // namedTwice finds a name that an object has twice in any case, of which

@@ -125,7 +125,7 @@ environment (docs/configuration.md).
 	root.Flags().BoolVar(&a.once, "once", false, "make one run and end")
 	root.Flags().BoolVar(&a.dryRun, "dry-run", false, "with --once: everything but the writes")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{err.Error(), "see " + cmd.CommandPath() + " --help"}
+		return &usageError{flagText(cmd, err), "see " + cmd.CommandPath() + " --help"}
 	})
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		switch a.output {
