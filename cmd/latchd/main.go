@@ -29,12 +29,13 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal ends the process at once
-	a := &app{stdin: stdin, out: stdout, err: stderr, environ: os.Environ(), stopped: func() bool { return ctx.Err() != nil }}
+	out := &answer{w: stdout}
+	a := &app{stdin: stdin, out: out, err: stderr, environ: os.Environ(), stopped: func() bool { return ctx.Err() != nil }}
 	root := newRoot(a)
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
-	return a.finish(asFlag(cmd, err))
+	return a.finish(out.end(asFlag(cmd, err)))
 }
