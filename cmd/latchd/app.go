@@ -33,6 +33,7 @@ type app struct {
 	out, err io.Writer
 	environ  []string
 	stopped  func() bool // a signal came; nil = none can
+	wrong    error       // help was asked for a command that there is not
 
 	configFlag string
 	output     string
@@ -150,6 +151,25 @@ environment (docs/configuration.md).
 	grouped(root, "keep", "To set up and keep:", newConfigCommand(a), newDoctorCommand(a), newBackupCommand(a), newRestoreCommand(a))
 	grouped(root, "try", "To try out:", newDemoCommand(), newSandboxCommand(a), newSelftestCommand(a))
 	root.AddCommand(newVersionCommand(a), a.manCommand(root))
+	root.SetIn(a.stdin)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, sub := range root.Commands() {
+		if sub.Name() == "completion" {
+			holdsOthers(sub)
+		}
+	}
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		// --help goes ahead of the look at the words, which may name no command.
+		if words := cmd.Flags().Args(); len(words) > 0 && cmd.HasSubCommands() {
+			a.wrong = unknownCommand(cmd, words[0])
+			return
+		}
+		help(cmd, args)
+	})
 	return root
 }
 
@@ -192,7 +212,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	if !cmd.HasParent() || cmd.HasSubCommands() {
 		return unknownCommand(cmd, args[0])
 	}
-	return &usageError{fmt.Sprintf("%s takes no %q", cmd.CommandPath(), args[0]), "see " + cmd.CommandPath() + " --help"}
+	return takesNo(cmd, args[0])
 }
 
 func unknownCommand(cmd *cobra.Command, word string) error {
@@ -205,29 +225,41 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 
 // group is a command that only holds others.
 func group(use, short string, subs ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: use, Short: short, Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cmd.SetOut(cmd.ErrOrStderr()) // results alone go to standard output
-			if err := cmd.Help(); err != nil {
-				return err
-			}
-			return status(exitUsage)
-		},
-	}
-	cmd.SuggestionsMinimumDistance = 2
+	cmd := &cobra.Command{Use: use, Short: short}
 	cmd.AddCommand(subs...)
+	holdsOthers(cmd)
 	return cmd
+}
+
+// holdsOthers makes a call of the command itself, or of one that it does not
+// hold, wrong usage.
+func holdsOthers(cmd *cobra.Command) {
+	cmd.Args = noArgs
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cmd.SetOut(cmd.ErrOrStderr()) // results alone go to standard output
+		if err := cmd.Help(); err != nil {
+			return err
+		}
+		return status(exitUsage)
+	}
 }
 
 // exactly asks for n words.
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != n {
+		if len(args) > n {
+			return takesNo(cmd, args[n])
+		}
+		if len(args) < n {
 			return &usageError{fmt.Sprintf("%s wants %s", cmd.CommandPath(), what), "see " + cmd.CommandPath() + " --help"}
 		}
 		return nil
 	}
+}
+
+func takesNo(cmd *cobra.Command, word string) error {
+	return &usageError{fmt.Sprintf("%s takes no %q", cmd.CommandPath(), word), "see " + cmd.CommandPath() + " --help"}
 }
 
 // newHelpCommand is cobra's, but for an unknown command being wrong usage.
@@ -236,8 +268,11 @@ func newHelpCommand() *cobra.Command {
 		Use: "help [COMMAND]", Short: "Tell about a command, or about exit-status",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			of, rest, err := cmd.Root().Find(args)
-			if err != nil || len(rest) > 0 {
+			switch {
+			case err != nil:
 				return unknownCommand(cmd.Root(), strings.Join(args, " "))
+			case len(rest) > 0:
+				return unknownCommand(of, rest[0])
 			}
 			return of.Help()
 		},

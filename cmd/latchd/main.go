@@ -7,6 +7,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log"
@@ -33,9 +34,6 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{stdin: stdin, out: out, err: stderr, environ: os.Environ(), stopped: func() bool { return ctx.Err() != nil }}
 	root := newRoot(a)
 	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(out)
-	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
-	return a.finish(out.end(asFlag(cmd, err)))
+	return a.finish(out.end(cmp.Or(asFlag(cmd, err), a.wrong)))
 }
