@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/robfig/cron/v3"
 	"github.com/spf13/cobra"
 
 	"latchd/config"
@@ -38,29 +40,57 @@ func (a *app) checkConfig(now time.Time) error {
 			return err
 		}
 	}
-	from := a.configPath()
-	if from == "" {
-		from = "the environment"
+	next := func(s cron.Schedule) []time.Time {
+		times := config.NextTimes(s, 3, now)
+		for i := range times {
+			times[i] = times[i].UTC()
+		}
+		return times
 	}
-	if len(elsewhere) == 0 {
+	right := checked{Configuration: a.configPath(), Warnings: warnings(cfg), Timezone: cfg.Schedule.Timezone, Schedules: []checkedSchedule{
+		{"schedule.sync", cfg.Schedule.Sync, next(cfg.Schedule.SyncSchedule())},
+		{"schedule.full", cfg.Schedule.Full, next(cfg.Schedule.FullSchedule())},
+	}}
+	for _, p := range elsewhere {
+		right.Elsewhere = append(right.Elsewhere, p.Field)
+	}
+	if a.machine() {
+		return a.document(right)
+	}
+	a.printChecked(right, cfg.Schedule.Location())
+	return nil
+}
+
+// checked is a right configuration, as the command prints it as JSON. Of a wrong
+// one nothing is printed but what is wrong, on standard error.
+type checked struct {
+	Configuration string            `json:"configuration,omitempty"` // the file; absent: the environment alone
+	Warnings      []string          `json:"warnings,omitempty"`
+	Elsewhere     []string          `json:"elsewhere,omitempty"` // secrets that systemd passes to the service alone
+	Timezone      string            `json:"timezone"`            // by which the schedules are meant
+	Schedules     []checkedSchedule `json:"schedules"`
+}
+
+type checkedSchedule struct {
+	Name     string      `json:"name"`
+	Schedule string      `json:"schedule"`
+	Next     []time.Time `json:"next"` // the next three, in UTC
+}
+
+func (a *app) printChecked(c checked, zone *time.Location) {
+	from := cmp.Or(c.Configuration, "the environment")
+	if len(c.Elsewhere) == 0 {
 		fmt.Fprintf(a.out, "%s is right.\n", from)
 	} else {
 		fmt.Fprintf(a.out, "%s is right as far as can be seen from here: systemd passes these secrets to the service alone.\n", from)
-		for _, p := range elsewhere {
-			fmt.Fprintf(a.out, "  %s\n", p.Field)
+		for _, field := range c.Elsewhere {
+			fmt.Fprintf(a.out, "  %s\n", field)
 		}
 	}
-	for _, s := range []struct {
-		name, expr string
-		next       []time.Time
-	}{
-		{"schedule.sync", cfg.Schedule.Sync, config.NextTimes(cfg.Schedule.SyncSchedule(), 3, now)},
-		{"schedule.full", cfg.Schedule.Full, config.NextTimes(cfg.Schedule.FullSchedule(), 3, now)},
-	} {
-		fmt.Fprintf(a.out, "%s %q, in %s: next\n", s.name, s.expr, cfg.Schedule.Timezone)
-		for _, t := range s.next {
-			fmt.Fprintf(a.out, "  %s\n", t.In(cfg.Schedule.Location()).Format("Mon 2006-01-02 15:04:05 MST"))
+	for _, s := range c.Schedules {
+		fmt.Fprintf(a.out, "%s %q, in %s: next\n", s.Name, s.Schedule, c.Timezone)
+		for _, t := range s.Next {
+			fmt.Fprintf(a.out, "  %s\n", t.In(zone).Format("Mon 2006-01-02 15:04:05 MST"))
 		}
 	}
-	return nil
 }
