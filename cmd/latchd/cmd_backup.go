@@ -32,8 +32,15 @@ ids, requests and history, and no secret.`,
 					}
 					return res.Body, nil
 				})
-				if err != nil {
+				var wrong *usageError
+				switch {
+				case errors.As(err, &wrong):
+					return err
+				case err != nil:
 					return fmt.Errorf("writing the backup %s: %w", args[0], err)
+				}
+				if a.machine() {
+					return a.document(backedUp{Backup: args[0], Bytes: n})
 				}
 				_, err = fmt.Fprintf(a.out, "%s: %d bytes\n", args[0], n)
 				return err
@@ -42,13 +49,19 @@ ids, requests and history, and no secret.`,
 	}
 }
 
+// backedUp is what the command prints as JSON.
+type backedUp struct {
+	Backup string `json:"backup"`
+	Bytes  int64  `json:"bytes"`
+}
+
 // writeWhole writes a file that appears whole or not at all, and is on the disk
 // when it returns: the file is synced, renamed, and its folder synced. What goes
 // into it is asked for once it can be written.
 func writeWhole(path string, ask func() (io.ReadCloser, error)) (n int64, err error) {
 	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o600), renameio.WithTempDir(filepath.Dir(path)))
 	if err != nil {
-		return 0, err
+		return 0, cannotMake(path, err, "no backup was made")
 	}
 	defer func() { err = errors.Join(err, f.Cleanup()) }()
 	r, err := ask()

@@ -3,13 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -99,14 +97,11 @@ The same file again adds nothing; --again files it anew.`,
 func (a *app) importFile(ctx context.Context, name string, force, again bool) error {
 	in, base := a.stdin, "-"
 	if name != "-" {
-		f, err := os.Open(name)
+		f, err := openNamed(name)
 		if err != nil {
-			return &usageError{message: fmt.Sprintf("reading %s: %v", name, errors.Unwrap(err))}
+			return err
 		}
 		defer f.Close()
-		if info, err := f.Stat(); err == nil && info.IsDir() {
-			return usage("%s is a folder: name one file", name)
-		}
 		in, base = f, filepath.Base(name)
 	}
 	return a.with(ctx, need{create: true}, func(c *reach) error {

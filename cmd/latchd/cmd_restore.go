@@ -43,6 +43,12 @@ func (a *app) restore(ctx context.Context, backup string, now time.Time) error {
 	if err != nil && !errors.As(err, &problems) {
 		return err
 	}
+	// Looked at ahead of the state, which has to be stopped for.
+	f, err := openNamed(backup)
+	if err != nil {
+		return err
+	}
+	_ = f.Close() // only looked at
 	res, err := state.Restore(ctx, state.Options{Path: path, Hook: a.hook()}, backup, now)
 	var locked *state.LockedError
 	if errors.As(err, &locked) {

@@ -46,7 +46,7 @@ func newUnlatchFiles(path string, n int) (*unlatchFiles, error) {
 			if errors.Is(err, os.ErrExist) {
 				return nil, &usageError{fmt.Sprintf("%s is there already, and is not written over", name), "name another file with --unlatch-csv; nothing was filed"}
 			}
-			return nil, fmt.Errorf("making the file for Stax Bill's import: %w", err)
+			return nil, cannotMake(name, err, "nothing was filed")
 		}
 		f.names, f.files = append(f.names, name), append(f.files, file)
 	}
