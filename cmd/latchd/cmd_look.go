@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,7 @@ import (
 
 var mappingColumns = []string{"fusebillId", "salesforceId", "since", "origin", "accountState", "mergedInto", "request"}
 
-var mappingHeader = []string{"customer", "account", "since", "origin", "accountState", "mergedInto", "request"}
+var mappingHeader = []string{"customer", "account", "since", "origin", "state", "merged into", "request"}
 
 func mappingRow(m latch.Mapping) []string {
 	return []string{m.Customer.String(), string(m.Account), when(m.Since), string(m.Origin), string(m.AccountState), string(m.MergedInto), m.Request}
@@ -66,10 +67,10 @@ func newMappingCommand(a *app) *cobra.Command {
 
 var historyColumns = []string{"at", "kind", "fusebillId", "from", "to", "by", "source", "request", "run", "detail"}
 
-var historyHeader = []string{"at", "kind", "customer", "from", "to", "by", "request", "detail"}
+var historyHeader = []string{"at", "kind", "customer", "from", "to", "by", "request", "run", "detail"}
 
 func historyRow(e latch.Entry) []string {
-	return []string{when(e.At), e.Kind, e.Customer.String(), string(e.From), string(e.To), e.By, e.Request, e.Detail}
+	return []string{when(e.At), e.Kind, e.Customer.String(), string(e.From), string(e.To), e.By, e.Request, e.Run, e.Detail}
 }
 
 func newHistoryCommand(a *app) *cobra.Command {
@@ -102,7 +103,22 @@ func newHistoryCommand(a *app) *cobra.Command {
 	return listed(cmd)
 }
 
-var runColumns = []string{"id", "trigger", "startedAt", "finishedAt", "result", "error", "pending", "waiting", "held", "digest"}
+var runColumns = slices.Concat(
+	[]string{"id", "trigger", "startedAt", "finishedAt", "result", "error", "pending", "waiting", "held", "digest"},
+	under("outcomes", latch.Outcomes...),
+	under("accounts", "known", "added", "deleted", "merged"),
+	under("customers", "seen", "changed"),
+	under("calls", "salesforce", "staxbill"),
+)
+
+// under names columns of CSV by members of a member.
+func under[T ~string](member string, names ...T) []string {
+	columns := make([]string, len(names))
+	for i, name := range names {
+		columns[i] = member + "." + string(name)
+	}
+	return columns
+}
 
 var runHeader = []string{"id", "trigger", "started", "result", "outcomes", "held", "calls", "detail"}
 

@@ -256,12 +256,26 @@ func newRequestShow(a *app) *cobra.Command {
 					return err
 				}
 				if a.machine() {
-					return a.document(r)
+					shown := shownRequest{Request: r, History: []latch.Entry{}}
+					if err := all(cmd.Context(), c, "/history", url.Values{"request": {r.ID}}, func(e latch.Entry) error {
+						shown.History = append(shown.History, e)
+						return nil
+					}); err != nil {
+						return err
+					}
+					return a.document(shown)
 				}
 				return a.printRequest(cmd.Context(), c, r)
 			})
 		},
 	}
+}
+
+// shownRequest is what the command prints as JSON: the request, and beside its own
+// names what happened to it, oldest first.
+type shownRequest struct {
+	latch.Request
+	History []latch.Entry `json:"history"`
 }
 
 func (a *app) printRequest(ctx context.Context, c *reach, r latch.Request) error {
@@ -290,6 +304,7 @@ func (a *app) printRequest(ctx context.Context, c *reach, r latch.Request) error
 		line("failed", plural(r.Attempts, "attempt"))
 	}
 	line("finished", when(r.FinishedAt))
+	line("run", r.Run)
 	line("retry of", r.RetryOf)
 	fmt.Fprintln(a.out)
 	l := newListing(a, historyHeader, historyColumns, historyRow)

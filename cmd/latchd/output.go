@@ -31,7 +31,7 @@ func (a *app) machine() bool { return a.output != "table" }
 type listing[T any] struct {
 	a       *app
 	header  []string
-	columns []string // of CSV: names of the record as JSON has them
+	columns []string // of CSV: names of the record as JSON has them; a dot leads into a member
 	row     func(T) []string
 
 	csv   *csv.Writer
@@ -55,14 +55,36 @@ func (l *listing[T]) csvRow(v T) ([]string, error) {
 	}
 	row := make([]string, len(l.columns))
 	for i, name := range l.columns {
-		raw := fields[name]
-		var text string
-		if json.Unmarshal(raw, &text) != nil {
-			text = string(raw) // a number, a boolean
+		member, inner, deeper := strings.Cut(name, ".")
+		value := fields[member]
+		if deeper {
+			var members map[string]json.RawMessage
+			if len(value) > 0 && json.Unmarshal(value, &members) != nil {
+				return nil, fmt.Errorf("%s of a record has no members", member)
+			}
+			value = members[inner]
 		}
-		row[i] = text
+		row[i] = cell(value)
 	}
 	return row, nil
+}
+
+// cell is a value of JSON as text: of a list its values separated by blanks, ""
+// where there is none.
+func cell(value json.RawMessage) string {
+	var text string
+	if json.Unmarshal(value, &text) == nil {
+		return text
+	}
+	var list []json.RawMessage
+	if json.Unmarshal(value, &list) == nil {
+		texts := make([]string, len(list))
+		for i, v := range list {
+			texts[i] = cell(v)
+		}
+		return strings.Join(texts, " ")
+	}
+	return string(value) // a number, a boolean
 }
 
 func (l *listing[T]) add(v T) error {
