@@ -65,7 +65,7 @@ var operations = map[string]operation{
 	"POST /api/v1/undo":               {about: "Files the requests that put it back, a page at a time.", body: NewUndo{}, answer: Page[syncer.UndoStep]{}},
 	"POST /api/v1/diagnose":           {about: "Checks whether both services are as latchd needs them.", answer: []syncer.Check{}},
 	"POST /api/v1/pause":              {about: "Stops writes to Stax Bill; requests are accepted all the same.", body: NewPause{}, answer: Paused{}},
-	"POST /api/v1/resume":             {about: "Ends a pause.", answer: Paused{}},
+	"POST /api/v1/resume":             {about: "Ends a pause.", answer: Resumed{}},
 	"GET /api/v1/log-level":           {about: "How much the daemon logs.", answer: LogLevel{}},
 	"PUT /api/v1/log-level":           {about: "Changes it until the daemon is restarted or reads its configuration again.", body: LogLevel{}, answer: LogLevel{}},
 	"GET /api/v1/backup":              {about: "A copy of the state as it is now.", answer: file{}, kind: "application/octet-stream"},

@@ -14,13 +14,17 @@ type NewPause struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Paused is the answer of POST /pause and POST /resume.
+// Paused is the answer of POST /pause.
 type Paused struct {
-	// Pause is the one in force, or the one that was ended; nil when resume
-	// found none.
-	Pause *latch.Pause `json:"pause,omitempty"`
-	// Settled says that no call is under way any more; of POST /pause.
+	Pause latch.Pause `json:"pause"` // the one in force
+	// Settled says that no call is under way any more.
 	Settled bool `json:"settled,omitempty"`
+}
+
+// Resumed is the answer of POST /resume.
+type Resumed struct {
+	Resumed bool         `json:"resumed"`       // writes were paused, and go on
+	Was     *latch.Pause `json:"was,omitempty"` // the pause that was ended
 }
 
 // maxReason bounds the reason of a pause, in bytes.
@@ -38,7 +42,7 @@ func (s *Server) pause(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Paused{Pause: &p, Settled: settled}, nil
+	return Paused{Pause: p, Settled: settled}, nil
 }
 
 func checkReason(reason string) error {
@@ -53,5 +57,5 @@ func (s *Server) resume(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Paused{Pause: was}, nil
+	return Resumed{Resumed: was != nil, Was: was}, nil
 }

@@ -31,7 +31,7 @@ and leave what would be applied. latchd --once then ends with exit status 4.`,
 				if a.machine() {
 					return a.document(got)
 				}
-				fmt.Fprintln(a.out, pausedText(got.Pause)+"; go on with latchd resume")
+				fmt.Fprintln(a.out, pausedText(&got.Pause)+"; go on with latchd resume")
 				if !got.Settled {
 					fmt.Fprintln(a.err, "a call is still under way; latchd status shows the run that settles it")
 				}
@@ -52,19 +52,19 @@ does. Customers and accounts are read anew, and the guard judges what has piled 
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd.Context(), need{}, func(c *reach) error {
-				var got server.Paused
+				var got server.Resumed
 				if err := c.call(cmd.Context(), http.MethodPost, "/resume", nil, nil, &got); err != nil {
 					return err
 				}
 				switch {
 				case a.machine():
 					return a.document(got)
-				case got.Pause == nil:
+				case !got.Resumed:
 					fmt.Fprintln(a.out, "writes were not paused")
 				default:
-					fmt.Fprintf(a.out, "resumed; they had been %s\n", strings.TrimPrefix(pausedText(got.Pause), "writes are "))
+					fmt.Fprintf(a.out, "writes go on; they were %s\n", strings.TrimPrefix(pausedText(got.Was), "writes are "))
 				}
-				if !c.daemon && got.Pause != nil {
+				if !c.daemon && got.Resumed {
 					fmt.Fprintln(a.err, "the next run applies what was accepted meanwhile: latchd --once")
 				}
 				return nil
