@@ -43,7 +43,7 @@ type LockedError struct {
 }
 
 func (e *LockedError) Error() string {
-	return fmt.Sprintf("the state %s is in use by another process: %s; stop it, or ask it over its socket", e.Path, e.Holder)
+	return fmt.Sprintf("the state %s is in use by another process: %s", e.Path, e.Holder)
 }
 
 // DamagedError says that the file is no sound state.

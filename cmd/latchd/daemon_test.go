@@ -160,7 +160,7 @@ func TestDaemon(t *testing.T) {
 		t.Errorf("a second daemon: %d %s", code, errs)
 	}
 	_, errs, code := e.latchdWith([]string{"LATCHD_SERVER_SOCKET=" + filepath.Join(e.dir, "other")}, "request", "list")
-	if code != exitTryLater || !strings.Contains(errs, "in use by another process: pid") {
+	if code != exitTryLater || !strings.Contains(errs, "in use by another process: pid") || !strings.Contains(errs, "→ stop it, or ask it over its socket") {
 		t.Errorf("a locked state: %d %s", code, errs)
 	}
 	if code := d.stop(); code != 0 {

@@ -129,7 +129,7 @@ func hintOf(err error) string {
 	case errors.As(err, &problems):
 		return "docs/configuration.md describes every setting; config.example.yaml is a whole one"
 	case errors.As(err, &locked):
-		return "if that is a latchd whose socket is elsewhere, set server.socket to it; commands then go through it"
+		return "stop it, or ask it over its socket: where that is elsewhere, set server.socket to it, and commands go through it"
 	}
 	return syncer.Hint(err)
 }

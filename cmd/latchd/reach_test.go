@@ -41,7 +41,7 @@ func TestSilentSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, code := e.latchd("request", "list"); code != exitTryLater || !strings.Contains(errs, "in use by another process: pid") || !strings.Contains(errs, "→ try again later") {
+	if _, errs, code := e.latchd("request", "list"); code != exitTryLater || !strings.Contains(errs, "in use by another process: pid") || strings.Contains(errs, "over its socket") || !strings.Contains(errs, "→ try again later") {
 		t.Errorf("a latchd that hangs: %d %s", code, errs)
 	}
 	if err := store.Close(); err != nil {
