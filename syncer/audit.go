@@ -90,11 +90,13 @@ func (s *Syncer) Audit(ctx context.Context, progress func(Progress), found func(
 		return a.rep, stopped
 	}
 	a.rep.FinishedAt, a.rep.Result = s.now().UTC(), classify(err)
+	failed := zap.Skip()
 	if err != nil {
-		a.rep.Error, a.rep.Hint = err.Error(), Hint(err)
+		a.rep.Error, a.rep.Hint = inWords(err), Hint(err)
+		failed = zap.String("error", a.rep.Error)
 	}
 	s.log.Info("audited", zap.String("event", latch.EventAudited), zap.String("result", string(a.rep.Result)),
-		zap.Int("customers", a.rep.Customers), zap.Int("latched", a.rep.Latched), zap.Any("findings", a.rep.Findings), zap.Error(err))
+		zap.Int("customers", a.rep.Customers), zap.Int("latched", a.rep.Latched), zap.Any("findings", a.rep.Findings), failed)
 	return a.rep, nil
 }
 

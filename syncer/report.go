@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -31,7 +32,7 @@ func (r *run) report(ctx context.Context, err error) Report {
 	}
 	r.rec.Result, r.rec.Error = classify(err), ""
 	if err != nil {
-		r.rec.Error = err.Error()
+		r.rec.Error = inWords(err)
 	}
 	if serr := r.summarise(ctx); serr != nil && err == nil {
 		r.rec.Result, r.rec.Error = latch.RunFailed, serr.Error()
@@ -175,6 +176,11 @@ func needsPerson(err error) bool {
 	return errors.As(err, &wrong) || errors.As(err, &refused)
 }
 
+// inWords is an error for people, who are not told of a stop in Go's words.
+func inWords(err error) string {
+	return strings.ReplaceAll(err.Error(), context.Canceled.Error(), "interrupted")
+}
+
 func (r *run) logSummary(err error) {
 	level := zapcore.InfoLevel
 	switch r.rec.Result {
@@ -195,7 +201,7 @@ func (r *run) logSummary(err error) {
 		zap.Int("callsSalesforce", r.rec.Calls.Salesforce), zap.Int("callsStaxBill", r.rec.Calls.StaxBill),
 	}
 	if err != nil {
-		fields = append(fields, zap.Error(err))
+		fields = append(fields, zap.String("error", inWords(err)))
 		if hint := Hint(err); hint != "" {
 			fields = append(fields, zap.String("hint", hint))
 		}

@@ -35,6 +35,7 @@ type app struct {
 	stopped  func() bool // a signal came; nil = none can
 	wrong    error       // help was asked for a command that there is not
 
+	kind       string // the heading of the command in --help, groupLook and so on
 	configFlag string
 	output     string
 	once       bool
@@ -129,6 +130,7 @@ environment (docs/configuration.md).
 		return &usageError{flagText(cmd, err), "see " + cmd.CommandPath() + " --help"}
 	})
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		a.kind = kindOf(cmd)
 		switch a.output {
 		case "csv":
 			if _, ok := cmd.Annotations[lists]; !ok {
@@ -144,9 +146,9 @@ environment (docs/configuration.md).
 	root.SetVersionTemplate("latchd {{.Version}}\n")
 	root.SuggestionsMinimumDistance = 2
 	root.SetHelpCommand(newHelpCommand())
-	grouped(root, "look", "To look:", newStatusCommand(a), newWhyCommand(a), newPlanCommand(a), newRunsCommand(a),
+	grouped(root, groupLook, "To look:", newStatusCommand(a), newWhyCommand(a), newPlanCommand(a), newRunsCommand(a),
 		newHistoryCommand(a), newMappingCommand(a), newAuditCommand(a))
-	grouped(root, "act", "To act:", newRequestCommand(a), newApproveCommand(a), newRejectCommand(a), newPauseCommand(a),
+	grouped(root, groupAct, "To act:", newRequestCommand(a), newApproveCommand(a), newRejectCommand(a), newPauseCommand(a),
 		newResumeCommand(a), newUndoCommand(a))
 	grouped(root, "keep", "To set up and keep:", newConfigCommand(a), newDoctorCommand(a), newBackupCommand(a), newRestoreCommand(a))
 	grouped(root, "try", "To try out:", newDemoCommand(), newSandboxCommand(a), newSelftestCommand(a))
@@ -171,6 +173,23 @@ environment (docs/configuration.md).
 		help(cmd, args)
 	})
 	return root
+}
+
+// The headings whose commands only look, and whose commands change something.
+const (
+	groupLook = "look"
+	groupAct  = "act"
+)
+
+// kindOf is the heading of a command; without one it is the daemon or a run.
+func kindOf(cmd *cobra.Command) string {
+	if !cmd.HasParent() {
+		return groupAct
+	}
+	for cmd.Parent().HasParent() {
+		cmd = cmd.Parent()
+	}
+	return cmd.GroupID
 }
 
 // grouped adds commands under a heading of their own in --help.

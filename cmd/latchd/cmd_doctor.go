@@ -37,6 +37,9 @@ func (a *app) doctor(ctx context.Context) error {
 	}
 	checks := a.checkSettings(cfg, problems)
 	services, daemon := a.checkServices(ctx, socket, cfg, problems)
+	if err := ctx.Err(); err != nil {
+		return err // what was being looked at is not wrong
+	}
 	checks = append(checks, checkState(path, daemon), checkDisk(path), checkSystemd(ctx))
 	checks = append(checks, services...)
 	out := newListing[syncer.Check](a, nil, []string{"check", "result", "detail", "hint"}, nil)

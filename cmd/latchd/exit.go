@@ -79,7 +79,7 @@ func (a *app) finish(err error) int {
 	case errors.As(err, &done):
 		return int(done)
 	case errors.Is(err, context.Canceled), a.stopped != nil && a.stopped():
-		fmt.Fprintln(a.err, "latchd: stopped on request; what was accepted is kept, and what was under way is settled by the next run")
+		fmt.Fprintln(a.err, "latchd: stopped on request"+a.leaves())
 		return exitFailed
 	}
 	fmt.Fprintf(a.err, "latchd: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nlatchd: "))
@@ -87,6 +87,18 @@ func (a *app) finish(err error) int {
 		fmt.Fprintf(a.err, "  → %s\n", hint)
 	}
 	return statusOf(err)
+}
+
+// leaves says what a command that was stopped leaves behind, where it is one that
+// changes something or none that does.
+func (a *app) leaves() string {
+	switch a.kind {
+	case groupLook:
+		return "; it only looked, and nothing is left to settle"
+	case groupAct:
+		return "; what was accepted is kept, and what was under way is settled by the next run"
+	}
+	return ""
 }
 
 func statusOf(err error) int {

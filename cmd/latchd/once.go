@@ -203,6 +203,8 @@ func resultWords(r latch.Result) string {
 		return "stopped, a service could not be reached"
 	case latch.RunLimited:
 		return "stopped or cut short by a service's limit"
+	case latch.RunCancelled:
+		return "interrupted"
 	}
 	return string(r)
 }
