@@ -13,7 +13,8 @@ import (
 // out of the same texts as --help.
 func (a *app) manCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
-		Use: "man FOLDER", Short: "Write the manual pages into a folder", Hidden: true, Args: exactly(1, "a folder"),
+		Use: "man FOLDER", Short: "Write the manual pages into a folder", Hidden: true,
+		Long: "Write the manual pages into a folder, which is made where it is not there.", Args: exactly(1, "a folder"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return fmt.Errorf("making the folder for the manual pages: %w", err)
@@ -24,7 +25,29 @@ func (a *app) manCommand(root *cobra.Command) *cobra.Command {
 			if err := doc.GenManTree(root, header, args[0]); err != nil {
 				return fmt.Errorf("writing the manual pages into %s: %w", args[0], err)
 			}
-			return nil
+			made := manual{Folder: args[0], Pages: manPages(root)}
+			if a.machine() {
+				return a.document(made)
+			}
+			_, err := fmt.Fprintf(a.out, "%s: %s\n", made.Folder, plural(made.Pages, "manual page"))
+			return err
 		},
 	}
+}
+
+// manual is what the command prints as JSON.
+type manual struct {
+	Folder string `json:"folder"`
+	Pages  int    `json:"pages"`
+}
+
+// manPages counts the pages of a command and of those below it, as they are made.
+func manPages(cmd *cobra.Command) int {
+	n := 1
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() && !sub.IsAdditionalHelpTopicCommand() {
+			n += manPages(sub)
+		}
+	}
+	return n
 }

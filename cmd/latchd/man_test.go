@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +13,7 @@ import (
 // TestManPages: each command has a page, which says what --help says, and man
 // finds nothing to complain about.
 func TestManPages(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "made", "on the way")
 	var out, errs bytes.Buffer
 	if code := run([]string{"man", dir}, strings.NewReader(""), &out, &errs); code != exitDone {
 		t.Fatal(code, errs.String())
@@ -26,13 +27,16 @@ func TestManPages(t *testing.T) {
 			t.Errorf("%s lacks %q: %v", page, says, err)
 		}
 	}
-	groff, err := exec.LookPath("groff")
-	if err != nil {
-		t.Skip("groff is not here, so the form of the pages is not looked at")
-	}
 	pages, err := filepath.Glob(filepath.Join(dir, "*.1"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("%s: %d manual pages\n", dir, len(pages)); out.String() != want || len(pages) < 20 {
+		t.Errorf("said %q, want %q", out.String(), want)
+	}
+	groff, err := exec.LookPath("groff")
+	if err != nil {
+		t.Skip("groff is not here, so the form of the pages is not looked at")
 	}
 	for _, page := range pages {
 		if out, err := exec.Command(groff, "-Kutf8", "-man", "-Tutf8", "-ww", "-z", page).CombinedOutput(); err != nil || len(bytes.TrimSpace(out)) > 0 {
