@@ -19,8 +19,10 @@ func TestDoubtsFull(t *testing.T) {
 	now := time.Now()
 	s.begin(&d, func() (time.Time, bool) { return time.Time{}, false })
 	for i := range maxTrials + 100 { // each meets the service out of order, and is kept back
-		res := result{intent: latch.Intent{Request: fmt.Sprintf("request-%d", i)}, fate: state.FateUnanswered,
-			counted: &staxbill.Error{Kind: staxbill.KindTransient}, accepted: now}
+		res := result{
+			intent: latch.Intent{Request: fmt.Sprintf("request-%d", i)}, fate: state.FateUnanswered,
+			counted: &staxbill.Error{Kind: staxbill.KindTransient}, accepted: now,
+		}
 		if out, err := s.add(res, now); err != nil || len(out) != 0 {
 			t.Fatalf("%d settled, %v", len(out), err)
 		}

@@ -130,8 +130,8 @@ func TestLongRetryAfter(t *testing.T) {
 					if worst > syncer.AliveFor {
 						t.Errorf("the sign of life was %s old", worst)
 					}
-					if r := w.outcome(id, latch.Latched); r.Attempts != 0 || len(w.sync.Outages()) != 0 {
-						t.Errorf("%d attempts, out of order is %v", r.Attempts, w.sync.Outages())
+					if r := w.outcome(id, latch.Latched); r.Attempts != 0 || len(w.sync.Status().Outages) != 0 {
+						t.Errorf("%d attempts, out of order is %v", r.Attempts, w.sync.Status().Outages)
 					}
 				})
 			})
@@ -155,7 +155,7 @@ func TestCallsAreSignsOfLife(t *testing.T) {
 		inWorld(t, options{accounts: 60, customers: 10, set: seldom(t), daemon: true}, func(w *world) {
 			w.done()
 			id := w.ask(1, 31, false)
-			w.sync.Arrived()
+			w.sync.Start()
 			check(t, w, sandbox.FaultMatch{Call: "customer", Nth: 1, Count: 5}, sandbox.FaultAction{Status: 429},
 				func() bool { return w.request(id).State == latch.Done })
 		})
