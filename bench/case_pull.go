@@ -80,8 +80,8 @@ func (w *world) measurePull(ctx context.Context, name, what string, env []string
 	if err != nil {
 		return r, err
 	}
-	if want := w.accounts; !run.Full || run.Accounts.Known != want {
-		return r, fmt.Errorf("the run pulled %d accounts of %d", run.Accounts.Known, want)
+	if n, want := run.Accounts, w.accounts; !run.Full || n == nil || n.Known != want {
+		return r, fmt.Errorf("the run pulled %+v of %d accounts", n, want)
 	}
 	return r, nil
 }

@@ -21,7 +21,7 @@ func measureSurvey(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	if want := (latch.CustomerCounts{Seen: n, Changed: (n + 1) / 2}); run.Customers != want {
+	if want := (latch.CustomerCounts{Seen: n, Changed: (n + 1) / 2}); run.Customers == nil || *run.Customers != want {
 		return fmt.Errorf("the run surveyed %+v, not %+v", run.Customers, want)
 	}
 	b.atMost(name, "calls of the survey", float64((n+999)/1000), float64(run.Calls.StaxBillByKind["survey"]), "", true)

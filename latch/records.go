@@ -120,8 +120,9 @@ type Run struct {
 	FinishedAt time.Time       `json:"finishedAt,omitzero"`
 	Result     Result          `json:"result,omitempty"`
 	Error      string          `json:"error,omitempty"`
-	Accounts   AccountCounts   `json:"accounts"`
-	Customers  CustomerCounts  `json:"customers"`
+	Hint       string          `json:"hint,omitempty"` // what the operator can do about the error
+	Accounts   *AccountCounts  `json:"accounts,omitempty"`  // nil = nothing was pulled
+	Customers  *CustomerCounts `json:"customers,omitempty"` // nil = nothing was surveyed, and no reading showed a change
 	Stale      StaleCounts     `json:"stale,omitzero"`
 	Claims     ClaimCounts     `json:"claims,omitzero"`
 	Outcomes   map[Outcome]int `json:"outcomes"`

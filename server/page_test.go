@@ -131,6 +131,10 @@ func TestPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	failed := latch.Run{ID: "01K000000000000000000000FA", Trigger: "arrival", StartedAt: time.Now(), FinishedAt: time.Now(), Result: latch.RunFailed, Error: "It broke.", Hint: "mend it"}
+	if err := store.FinishRun(t.Context(), failed); err != nil {
+		t.Fatal(err)
+	}
 	run := latch.Run{ID: "01K000000000000000000000RN", Trigger: "schedule", StartedAt: time.Now(), FinishedAt: time.Now(), Result: latch.RunDone, Outcomes: map[latch.Outcome]int{latch.Conflict: 1}}
 	if err := store.FinishRun(t.Context(), run); err != nil {
 		t.Fatal(err)
@@ -152,6 +156,7 @@ func TestPages(t *testing.T) {
 		{"/held", 200, []string{digest, "too many", "/confirm/approve?digest=" + digest}},
 		{"/runs", 200, []string{"/runs/" + run.ID}},
 		{"/runs/" + run.ID, 200, []string{"Plan and what came of it"}},
+		{"/runs/" + failed.ID, 200, []string{"It broke.", "<dt>What to do</dt><dd>mend it</dd>"}},
 		{"/runs/none", 404, []string{"there is no such run"}},
 		{"/story/20", 200, []string{"Customer 20 is latched to account 001000000000001AAA", "It has another one."}},
 		{"/story/0014100000JJ3wt", 200, []string{"Account 0014100000JJ3wtAAD"}},

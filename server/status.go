@@ -37,6 +37,7 @@ type Status struct {
 	CustomersSurvey time.Time           `json:"customersSurveyed,omitzero"`
 	CustomersFull   time.Time           `json:"customersSurveyedInFull,omitzero"`
 	LastError       string              `json:"lastError,omitempty"`
+	LastErrorHint   string              `json:"lastErrorHint,omitempty"` // what the operator can do about it
 	RefusedDigest   string              `json:"refusedDigest,omitempty"` // of the pull or survey that the last run refused
 	LastErrorOfARun string              `json:"lastErrorRun,omitempty"`
 	Paused          *latch.Pause        `json:"paused,omitempty"` // nothing is written to Stax Bill
@@ -95,7 +96,8 @@ func (s *Server) health(ctx context.Context, st *Status) error {
 	}
 	st.OldestPending = h.OldestPending
 	st.LastComplete, st.FailuresInARow = h.Runs.LastComplete, h.Runs.FailuresInARow
-	st.LastError, st.LastErrorOfARun = h.Runs.LastFailure.Error, h.Runs.LastFailure.ID
+	failed := h.Runs.LastFailure
+	st.LastError, st.LastErrorHint, st.LastErrorOfARun = failed.Error, failed.Hint, failed.ID
 	if h.Runs.Newest.Refused != nil {
 		st.RefusedDigest = h.Runs.Newest.Refused.Digest
 	}

@@ -234,8 +234,8 @@ func TestFieldRefused(t *testing.T) {
 				w.ask(1, 201, false)
 				for _, order := range []syncer.Order{{Kind: syncer.KindSync}, {Kind: syncer.KindSync, DryRun: true}} {
 					rep := w.order(order)
-					if rep.Run.Result != latch.RunFailed || !strings.Contains(rep.Run.Error, want) || rep.Hint == "" {
-						t.Errorf("the run ended as %s: %s (%s)", rep.Run.Result, rep.Run.Error, rep.Hint)
+					if rep.Run.Result != latch.RunFailed || !strings.Contains(rep.Run.Error, want) || rep.Run.Hint == "" {
+						t.Errorf("the run ended as %s: %s (%s)", rep.Run.Result, rep.Run.Error, rep.Run.Hint)
 					}
 				}
 				if w.calls("query")+w.calls("queryAll") > 1 || w.effects(1) != 0 { // one to know the org

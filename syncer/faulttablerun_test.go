@@ -191,7 +191,7 @@ func (w *world) errorNames(rep syncer.Report, tr trouble, p phase) {
 			w.t.Errorf("the run's error does not say %q: %s", says, rep.Run.Error)
 		}
 	}
-	if rep.Hint == "" && !strings.Contains(rep.Run.Error, "latching") && rep.Run.Result != latch.RunFailed {
+	if rep.Run.Hint == "" && !strings.Contains(rep.Run.Error, "latching") && rep.Run.Result != latch.RunFailed {
 		w.t.Errorf("no hint for: %s", rep.Run.Error)
 	}
 }

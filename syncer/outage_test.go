@@ -282,7 +282,7 @@ func TestOutageCallsNothing(t *testing.T) {
 			w.arrive(42, 71)
 			time.Sleep(time.Second)
 		}
-		if rep := w.run(); rep.Run.Result != latch.RunUnreachable || rep.Hint == "" {
+		if rep := w.run(); rep.Run.Result != latch.RunUnreachable || rep.Run.Hint == "" {
 			t.Errorf("%s: %s", rep.Run.Result, rep.Run.Error)
 		}
 		if n := w.calls("latch") - calls; n != 0 {

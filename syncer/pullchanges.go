@@ -39,7 +39,7 @@ func (r *run) pullChanges(ctx context.Context, info state.IndexInfo) error {
 	if err != nil {
 		return fmt.Errorf("taking over %d changed accounts: %w", len(changes), err)
 	}
-	r.rec.Accounts = res.Counts
+	r.rec.Accounts = &res.Counts
 	r.pulled(res)
 	return nil
 }

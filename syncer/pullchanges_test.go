@@ -29,7 +29,7 @@ func (w *world) create(name string) latch.AccountID {
 // wantPull checks what a run did to the index, and whether it was in full.
 func (w *world) wantPull(what string, rep syncer.Report, full bool, want latch.AccountCounts) {
 	w.t.Helper()
-	if rep.Run.Accounts != want || rep.Run.Full != full {
+	if n := rep.Run.Accounts; n == nil || *n != want || rep.Run.Full != full {
 		w.t.Errorf("%s: %+v in full %v, want %+v in full %v", what, rep.Run.Accounts, rep.Run.Full, want, full)
 	}
 }
@@ -262,7 +262,7 @@ func TestLossAtTheLimit(t *testing.T) {
 				if !c.refused {
 					return
 				}
-				words := rep.Run.Error + ". " + rep.Hint
+				words := rep.Run.Error + ". " + rep.Run.Hint
 				for _, word := range []string{
 					fmt.Sprintf("%d of %d accounts", c.lost, c.accounts), fmt.Sprintf("guard.max_lost_accounts_percent (%d %%)", c.percent),
 					"View All", "latchd approve " + rep.Run.Digest,

@@ -94,7 +94,7 @@ func (r *run) pullFull(ctx context.Context, info state.IndexInfo) error {
 		}
 		return r.refuse(ctx, res.Refused)
 	}
-	r.rec.Accounts, r.rec.Full = res.Counts, true
+	r.rec.Accounts, r.rec.Full = &res.Counts, true
 	r.pulled(res)
 	if err := r.store.SetNote(ctx, notePullFull, ""); err != nil {
 		return fmt.Errorf("recording that a full pull was made: %w", err)

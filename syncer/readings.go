@@ -77,7 +77,7 @@ func (r *run) customers(ctx context.Context, ids []latch.CustomerID) (customers 
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.rec.Customers.Changed += len(drift)
+	r.seen.Changed += len(drift)
 	r.logDrift(drift, len(drift))
 	for id, reading := range r.pretend { // only in a dry run
 		if live, ok := customers[id]; ok {

@@ -30,12 +30,12 @@ func (r *run) report(ctx context.Context, err error) Report {
 	if err == nil {
 		err = r.limited
 	}
-	r.rec.Result, r.rec.Error = classify(err), ""
+	r.rec.Result, r.rec.Error, r.rec.Hint = classify(err), "", Hint(err)
 	if err != nil {
 		r.rec.Error = inWords(err)
 	}
 	if serr := r.summarise(ctx); serr != nil && err == nil {
-		r.rec.Result, r.rec.Error = latch.RunFailed, serr.Error()
+		r.rec.Result, r.rec.Error, r.rec.Hint = latch.RunFailed, serr.Error(), Hint(serr)
 		err = serr
 	}
 	if !r.order.dry() {
@@ -58,11 +58,15 @@ func (r *run) report(ctx context.Context, err error) Report {
 	if r.rec.Held > 0 {
 		plan.Digest = r.rec.Digest
 	}
-	return Report{Run: r.rec, Plan: plan, Hint: Hint(err)}
+	return Report{Run: r.rec, Plan: plan}
 }
 
 // summarise completes the run's record and makes it durable.
 func (r *run) summarise(ctx context.Context) error {
+	if r.surveyed || r.seen.Changed > 0 {
+		seen := r.seen // not the run itself, which would live as long as the record
+		r.rec.Customers = &seen
+	}
 	if r.sf != nil && r.sb != nil {
 		r.rec.Calls.SalesforceByKind, r.rec.Calls.Salesforce = diff(r.sf.Calls(), r.sfBefore)
 		r.rec.Calls.StaxBillByKind, r.rec.Calls.StaxBill = diff(r.sb.Calls(), r.sbBefore)
@@ -202,8 +206,8 @@ func (r *run) logSummary(err error) {
 	}
 	if err != nil {
 		fields = append(fields, zap.String("error", inWords(err)))
-		if hint := Hint(err); hint != "" {
-			fields = append(fields, zap.String("hint", hint))
+		if r.rec.Hint != "" {
+			fields = append(fields, zap.String("hint", r.rec.Hint))
 		}
 	}
 	if r.rec.Digest != "" {

@@ -58,6 +58,9 @@ type run struct {
 	log   *zap.Logger
 
 	rec latch.Run
+	// seen is what the survey and the readings saw.
+	seen     latch.CustomerCounts
+	surveyed bool
 	// limited is set when the run went on without something that a service's
 	// limit refused; the run does not count as done then.
 	limited error
@@ -84,7 +87,7 @@ type run struct {
 
 	inflight inflight
 
-	mu      sync.Mutex // handled, holds, claims, limitedCalls, pretend, lastOurs, limited, done, expected, drifted, driftedMore, rec.Outcomes, rec.Customers
+	mu      sync.Mutex // handled, holds, claims, limitedCalls, pretend, lastOurs, limited, done, expected, drifted, driftedMore, rec.Outcomes, seen
 	telling sync.Mutex // one progress call at a time
 }
 

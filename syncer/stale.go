@@ -68,7 +68,7 @@ func (r *run) stale(ctx context.Context) error {
 	}
 	t := &teller{run: r}
 	defer t.end()
-	all := r.changed.all || due == staleAll || r.rec.Customers.Changed > maxDriftRead
+	all := r.changed.all || due == staleAll || r.seen.Changed > maxDriftRead
 	if all {
 		if err := t.each(ctx, r.store.GoneAccounts); err != nil {
 			return err
@@ -153,7 +153,7 @@ func (t *teller) changes(ctx context.Context) error {
 			return err
 		}
 	}
-	if t.rec.Customers.Changed == 0 {
+	if t.seen.Changed == 0 {
 		return nil
 	}
 	entries, _, err := t.store.History(ctx, state.HistoryFilter{Run: t.rec.ID, Kind: latch.KindObserved}, "", maxDriftRead)

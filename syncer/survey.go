@@ -129,8 +129,8 @@ func (r *run) stageAndCommit(ctx context.Context, since time.Time, look func([]l
 	if res.Refused != nil {
 		return none, r.refuse(ctx, res.Refused)
 	}
-	r.rec.Customers.Seen = res.Seen
-	r.rec.Customers.Changed += res.Changed
+	r.seen.Seen, r.surveyed = res.Seen, true
+	r.seen.Changed += res.Changed
 	r.log.Info("customers surveyed", zap.String("event", latch.EventSurveyed), zap.Bool("full", full),
 		zap.Int("seen", res.Seen), zap.Int("changed", res.Changed))
 	r.logDrift(res.Entries, res.Drifted)
@@ -175,7 +175,7 @@ func (r *run) lookAtLost(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("keeping %d customers that a survey passed over: %w", len(there), err)
 	}
-	r.rec.Customers.Changed += len(drift)
+	r.seen.Changed += len(drift)
 	r.logDrift(drift, len(drift))
 	return nil
 }

@@ -42,7 +42,6 @@ type Progress struct {
 type Report struct {
 	Run  latch.Run  `json:"run"`
 	Plan latch.Plan `json:"plan"`
-	Hint string     `json:"hint,omitempty"` // what the operator can do about the run's error
 }
 
 // ErrStopping means that the loop takes no more orders.

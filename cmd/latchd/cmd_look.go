@@ -104,7 +104,7 @@ func newHistoryCommand(a *app) *cobra.Command {
 }
 
 var runColumns = slices.Concat(
-	[]string{"id", "trigger", "startedAt", "finishedAt", "result", "error", "pending", "waiting", "held", "digest"},
+	[]string{"id", "trigger", "startedAt", "finishedAt", "result", "error", "pending", "waiting", "held", "digest", "hint"},
 	under("outcomes", latch.Outcomes...),
 	under("accounts", "known", "added", "deleted", "merged"),
 	under("customers", "seen", "changed"),

@@ -62,8 +62,8 @@ something to do or held.`,
 
 func (a *app) planFailed(rep *syncer.Report) error {
 	fmt.Fprintf(a.err, "latchd: no plan: %s\n", rep.Run.Error)
-	if rep.Hint != "" {
-		fmt.Fprintf(a.err, "  → %s\n", rep.Hint)
+	if rep.Run.Hint != "" {
+		fmt.Fprintf(a.err, "  → %s\n", rep.Run.Hint)
 	}
 	if rep.Run.Refused != nil {
 		fmt.Fprintf(a.err, "  → allow exactly this loss: latchd approve %s\n", rep.Run.Refused.Digest)

@@ -74,6 +74,9 @@ func (a *app) printStatus(st server.Status, daemon bool) {
 	line("complete", "%s", ago(st.LastComplete, st.Now))
 	if st.FailuresInARow > 0 {
 		line("failures", "%d in a row; the last: %s", st.FailuresInARow, st.LastError)
+		if st.LastErrorHint != "" {
+			line("", "→ %s", st.LastErrorHint)
+		}
 	}
 	if !st.Loop.NextSync.IsZero() {
 		line("next run", "%s, in full %s", when(st.Loop.NextSync), when(st.Loop.NextFull))

@@ -138,18 +138,18 @@ func (a *app) printRun(rep *syncer.Report) {
 	fmt.Fprintf(w, "%s: %s after %s\n", what, resultWords(r.Result), r.FinishedAt.Sub(r.StartedAt).Round(10*time.Millisecond))
 	if r.Error != "" {
 		fmt.Fprintf(w, "  %s\n", r.Error)
-		if rep.Hint != "" {
-			fmt.Fprintf(w, "  → %s\n", rep.Hint)
+		if r.Hint != "" {
+			fmt.Fprintf(w, "  → %s\n", r.Hint)
 		}
 	}
 	kind := "changes"
 	if r.Full {
 		kind = "in full"
 	}
-	if n := r.Accounts; n != (latch.AccountCounts{}) {
+	if n := r.Accounts; n != nil {
 		fmt.Fprintf(w, "  accounts   %d known; %d added, %d deleted, %d merged (%s)\n", n.Known, n.Added, n.Deleted, n.Merged, kind)
 	}
-	if n := r.Customers; n.Seen > 0 || r.Accounts != (latch.AccountCounts{}) {
+	if n := r.Customers; n != nil {
 		fmt.Fprintf(w, "  customers  %d seen, %d differ from what was known\n", n.Seen, n.Changed)
 	}
 	fmt.Fprintf(w, "  outcomes   %s\n", runOutcomes(r))
