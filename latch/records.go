@@ -120,7 +120,7 @@ type Run struct {
 	FinishedAt time.Time       `json:"finishedAt,omitzero"`
 	Result     Result          `json:"result,omitempty"`
 	Error      string          `json:"error,omitempty"`
-	Hint       string          `json:"hint,omitempty"` // what the operator can do about the error
+	Hint       string          `json:"hint,omitempty"`      // what the operator can do about the error
 	Accounts   *AccountCounts  `json:"accounts,omitempty"`  // nil = nothing was pulled
 	Customers  *CustomerCounts `json:"customers,omitempty"` // nil = nothing was surveyed, and no reading showed a change
 	Stale      StaleCounts     `json:"stale,omitzero"`

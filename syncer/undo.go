@@ -1,8 +1,10 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -23,9 +25,9 @@ const (
 // UndoStep is what is to be put back for one customer.
 type UndoStep struct {
 	Customer latch.CustomerID `json:"fusebillId"`
-	// Now is what the change made, and what the customer must still have.
-	Now  latch.AccountID `json:"salesforceId"`
-	Back latch.AccountID `json:"targetSalesforceId,omitempty"` // what it had before; "" = none
+	// From is what the change gave, and what the customer must still have.
+	From latch.AccountID `json:"from"`
+	To   latch.AccountID `json:"to,omitempty"` // what it had before; "" = none
 	How  UndoHow         `json:"how"`
 	// Detail is why nothing is put back, or what stands in the way.
 	Detail string `json:"detail,omitempty"`
@@ -51,8 +53,9 @@ func (e *UndoError) Error() string { return e.message }
 // undoPage bounds the lines of the history that one call looks at.
 const undoPage = 1000
 
-// UndoSteps works out what an undo would do, oldest change first, from behind
-// after; next is "" at the end. It asks neither service: whether a customer still
+// UndoSteps works out what an undo would do, a page of changes at a time, the
+// oldest ones first, from behind after; next is "" at the end. Within a page steps
+// are ordered by customer. It asks neither service: whether a customer still
 // has what the change made is judged by the mapping, and by a live reading once
 // the request is decided.
 func (s *Syncer) UndoSteps(ctx context.Context, u Undo, after string) (steps []UndoStep, next string, err error) {
@@ -75,6 +78,7 @@ func (s *Syncer) UndoSteps(ctx context.Context, u Undo, after string) (steps []U
 			steps = append(steps, step)
 		}
 	}
+	slices.SortFunc(steps, func(a, b UndoStep) int { return cmp.Compare(a.Customer, b.Customer) })
 	return steps, next, nil
 }
 
@@ -104,7 +108,7 @@ func (s *Syncer) canUndo(ctx context.Context, u Undo) error {
 // undoStep puts one customer back to where it was before the run, or the request:
 // of several changes in one run the last one stands for all.
 func (s *Syncer) undoStep(ctx context.Context, u Undo, e latch.Entry) (UndoStep, bool, error) {
-	step := UndoStep{Customer: e.Customer, Now: e.To, Back: e.From, entry: e.ID}
+	step := UndoStep{Customer: e.Customer, From: e.To, To: e.From, entry: e.ID}
 	if u.Run != "" {
 		same, _, err := s.store.History(ctx, state.HistoryFilter{Customer: e.Customer, Run: u.Run}, "", 0)
 		if err != nil {
@@ -116,7 +120,7 @@ func (s *Syncer) undoStep(ctx context.Context, u Undo, e latch.Entry) (UndoStep,
 				continue
 			}
 			if first {
-				step.Back, first = other.From, false
+				step.To, first = other.From, false
 			}
 			if other.ID > e.ID {
 				return step, false, nil // that one stands for both
@@ -128,25 +132,25 @@ func (s *Syncer) undoStep(ctx context.Context, u Undo, e latch.Entry) (UndoStep,
 		return step, false, fmt.Errorf("reading the mapping of customer %d: %w", e.Customer, err)
 	}
 	switch {
-	case m.Account == step.Back:
+	case m.Account == step.To:
 		step.How, step.Detail = UndoNone, "it is as it was before already"
-	case m.Account != step.Now:
+	case m.Account != step.From:
 		has := "no account"
 		if m.Account != "" {
 			has = string(m.Account)
 		}
 		step.How, step.Detail = UndoNone, fmt.Sprintf("it has %s now, so somebody changed it since; latchd why %d tells", has, e.Customer)
-	case step.Back == "":
+	case step.To == "":
 		step.How = UndoImport
-	case !step.Back.Valid():
-		step.How, step.Detail = UndoNone, fmt.Sprintf("what it had before, %q, is no Account id", shown(string(step.Back)))
+	case !step.To.Valid():
+		step.How, step.Detail = UndoNone, fmt.Sprintf("what it had before, %q, is no Account id", shown(string(step.To)))
 	default:
 		step.How = UndoRequest
-		known, err := s.store.Accounts(ctx, []latch.AccountID{step.Back})
+		known, err := s.store.Accounts(ctx, []latch.AccountID{step.To})
 		if err != nil {
-			return step, false, fmt.Errorf("looking up account %s in the index: %w", step.Back, err)
+			return step, false, fmt.Errorf("looking up account %s in the index: %w", step.To, err)
 		}
-		if st := known[step.Back].State; st != latch.AccountKnown && !known[step.Back].At.IsZero() {
+		if st := known[step.To].State; st != latch.AccountKnown && !known[step.To].At.IsZero() {
 			step.Detail = fmt.Sprintf("the last pull knows that account as %s, so the request may end as no-account", st)
 		}
 	}
@@ -166,7 +170,7 @@ func (s *Syncer) Undo(ctx context.Context, u Undo, after, by string) (steps []Un
 		if step.How == UndoRequest {
 			of = append(of, i)
 			filings = append(filings, latch.Filing{
-				Customer: step.Customer, Account: step.Back, Force: true, OnlyFrom: step.Now,
+				Customer: step.Customer, Account: step.To, Force: true, OnlyFrom: step.From,
 				Source: "undo:" + u.Run + u.Request, By: by, Identity: "undo:" + step.entry,
 			})
 		}

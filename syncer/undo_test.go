@@ -1,6 +1,8 @@
 package syncer_test
 
 import (
+	"cmp"
+	"slices"
 	"testing"
 
 	"latchd/latch"
@@ -21,7 +23,7 @@ func TestUndoOfTwoChanges(t *testing.T) {
 		}
 		u := syncer.Undo{Run: rep.Run.ID}
 		steps, next, err := w.sync.UndoSteps(w.ctx, u, "")
-		if err != nil || next != "" || len(steps) != 1 || steps[0].Now != w.account(108) || steps[0].Back != w.account(4) || steps[0].How != syncer.UndoRequest {
+		if err != nil || next != "" || len(steps) != 1 || steps[0].From != w.account(108) || steps[0].To != w.account(4) || steps[0].How != syncer.UndoRequest {
 			t.Fatalf("%+v %q %v", steps, next, err)
 		}
 		for _, known := range []bool{false, true} {
@@ -92,5 +94,21 @@ func TestUndoTellsWhoWaits(t *testing.T) {
 			t.Fatal(refused, err)
 		}
 		told("a retry filed", watch, open[0].ID)
+	})
+}
+
+// TestUndoIsByCustomer: a person looks up customers in it, whatever the order in
+// which calls came to an end.
+func TestUndoIsByCustomer(t *testing.T) {
+	inWorld(t, options{accounts: 200, customers: 100}, func(w *world) {
+		for i := range 20 {
+			w.ask(80-4*i, 180-i, true)
+		}
+		rep := w.done()
+		steps, _, err := w.sync.UndoSteps(w.ctx, syncer.Undo{Run: rep.Run.ID}, "")
+		sorted := slices.IsSortedFunc(steps, func(a, b syncer.UndoStep) int { return cmp.Compare(a.Customer, b.Customer) })
+		if err != nil || len(steps) != 20 || !sorted {
+			t.Errorf("%+v %v", steps, err)
+		}
 	})
 }

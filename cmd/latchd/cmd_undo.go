@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -58,12 +61,12 @@ type undo struct {
 }
 
 var (
-	undoColumns = []string{"fusebillId", "salesforceId", "targetSalesforceId", "how", "request", "known", "detail"}
-	undoHeader  = []string{"customer", "has", "back to", "by", "detail"}
+	undoColumns = []string{"fusebillId", "from", "to", "how", "request", "known", "detail"}
+	undoHeader  = []string{"customer", "was given", "back to", "by", "detail"}
 )
 
 func undoRow(s syncer.UndoStep) []string {
-	back, how := string(s.Back), string(s.How)
+	back, how := string(s.To), string(s.How)
 	if back == "" {
 		back = "no account"
 	}
@@ -73,7 +76,7 @@ func undoRow(s syncer.UndoStep) []string {
 	case syncer.UndoNone:
 		how, back = "nothing", "left as it is"
 	}
-	return []string{s.Customer.String(), string(s.Now), back, how, s.Detail}
+	return []string{s.Customer.String(), string(s.From), back, how, s.Detail}
 }
 
 func (u *undo) do(ctx context.Context) error {
@@ -81,12 +84,11 @@ func (u *undo) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("put %s back by a request each, %d by Stax Bill's import, leave %d", plural(counts[syncer.UndoRequest], "customer"), counts[syncer.UndoImport], counts[syncer.UndoNone])
 	if counts[syncer.UndoRequest]+counts[syncer.UndoImport] == 0 {
 		fmt.Fprintln(u.a.err, "there is nothing to put back")
 		return nil
 	}
-	if err := u.a.confirm(ctx, what, u.yes); err != nil {
+	if err := u.a.confirm(ctx, undoText(counts), u.yes); err != nil {
 		return err
 	}
 	var rows *unlatchFiles
@@ -101,7 +103,21 @@ func (u *undo) do(ctx context.Context) error {
 	return u.told(counts, rows)
 }
 
-// show prints what would be done, and counts it. For programs it does so only
+// undoText says what would be done to how many.
+func undoText(counts map[syncer.UndoHow]int) string {
+	var parts []string
+	say := func(n int, format string) {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf(format, plural(n, "customer")))
+		}
+	}
+	say(counts[syncer.UndoRequest], "put %s back by a request each")
+	say(counts[syncer.UndoImport], "put %s back by Stax Bill's import")
+	say(counts[syncer.UndoNone], "leave %s alone")
+	return strings.Join(parts, ", ")
+}
+
+// show prints what would be done, by customer, and counts it. For programs it does so only
 // when nothing is to be done yet.
 func (u *undo) show(ctx context.Context) (map[syncer.UndoHow]int, error) {
 	counts := map[syncer.UndoHow]int{}
@@ -113,15 +129,22 @@ func (u *undo) show(ctx context.Context) (map[syncer.UndoHow]int, error) {
 	}
 	l := newListing(u.a, undoHeader, undoColumns, undoRow)
 	silent := u.a.machine() && u.yes
+	var steps []syncer.UndoStep
 	err := all(ctx, u.c, "/undo", q, func(s syncer.UndoStep) error {
 		counts[s.How]++
-		if silent {
-			return nil
+		if !silent {
+			steps = append(steps, s)
 		}
-		return l.add(s)
+		return nil
 	})
 	if err != nil || silent {
 		return counts, err
+	}
+	slices.SortFunc(steps, func(a, b syncer.UndoStep) int { return cmp.Compare(a.Customer, b.Customer) })
+	for _, s := range steps {
+		if err := l.add(s); err != nil {
+			return counts, err
+		}
 	}
 	return counts, l.end("it changed nothing")
 }
@@ -148,7 +171,7 @@ func (u *undo) file(ctx context.Context, rows *unlatchFiles) error {
 			case s.Known:
 				fmt.Fprintf(u.a.out, "%s customer %d: asked for already\n", s.Request, s.Customer)
 			case s.Request != "":
-				fmt.Fprintf(u.a.out, "%s customer %d: back to %s\n", s.Request, s.Customer, s.Back)
+				fmt.Fprintf(u.a.out, "%s customer %d: back to %s\n", s.Request, s.Customer, s.To)
 			}
 		}
 		if after = page.Next; after == "" {

@@ -69,7 +69,7 @@ func (f *unlatchFiles) add(s syncer.UndoStep) error {
 		}
 	}
 	f.n++
-	return f.now.Write([]string{s.Customer.String(), string(s.Now), "clear"})
+	return f.now.Write([]string{s.Customer.String(), string(s.From), "clear"})
 }
 
 func (f *unlatchFiles) flush() error {

@@ -20,7 +20,7 @@ func TestUnlatchFiles(t *testing.T) {
 			return err
 		}
 		for i := range n {
-			if err := f.add(syncer.UndoStep{Customer: latch.CustomerID(i + 1), Now: "0014100000JJ3wtAAD"}); err != nil {
+			if err := f.add(syncer.UndoStep{Customer: latch.CustomerID(i + 1), From: "0014100000JJ3wtAAD"}); err != nil {
 				return err
 			}
 		}
@@ -46,5 +46,18 @@ func TestUnlatchFiles(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "u.csv")); err == nil {
 		t.Error("a first file was left although the second could not be made")
+	}
+}
+
+// TestUndoTextNamesWhatThereIs: no word of what happens to nobody.
+func TestUndoTextNamesWhatThereIs(t *testing.T) {
+	for want, counts := range map[string]map[syncer.UndoHow]int{
+		"put 1 customer back by Stax Bill's import":                           {syncer.UndoImport: 1},
+		"put 2 customers back by a request each, leave 3 customers alone":     {syncer.UndoRequest: 2, syncer.UndoNone: 3},
+		"put 12 customers back by Stax Bill's import, leave 1 customer alone": {syncer.UndoImport: 12, syncer.UndoNone: 1},
+	} {
+		if got := undoText(counts); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
 	}
 }
