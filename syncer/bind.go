@@ -50,6 +50,9 @@ func (r *run) bind(ctx context.Context) error {
 	if err := r.store.SetBinding(ctx, b); err != nil {
 		return fmt.Errorf("binding the state to its services: %w", err)
 	}
+	if r.order.dry() {
+		return nil // what was bound is a copy
+	}
 	r.log.Info("the state is bound to this Salesforce org and Stax Bill key", zap.String("event", latch.EventBound), zap.String("org", org))
 	return nil
 }
