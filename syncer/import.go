@@ -85,7 +85,7 @@ func (s *Syncer) Import(ctx context.Context, o ImportOptions, r io.Reader) (Impo
 	if err != nil {
 		return ImportReport{Name: o.Name}, fmt.Errorf("reading %s: %w", shown(o.Name), err)
 	}
-	rep, err := importer{store: s.store, log: s.log, now: s.now, tell: s.tellSuperseded}.file(ctx, o, body)
+	rep, err := importer{store: s.store, log: s.log, now: s.now, tell: s.tellSuperseded, shown: s.settings().OneShot}.file(ctx, o, body)
 	if rep.Accepted > 0 || rep.Known[string(latch.Pending)] > 0 {
 		s.arrived()
 	}
@@ -99,6 +99,9 @@ type importer struct {
 	now   func() time.Time
 	run   string // "" outside of a run
 	tell  func(state.Filed)
+	// shown means that who called is shown what was refused, in this very
+	// terminal: the log does not say it a second time.
+	shown bool
 }
 
 // file files the lines of one file.
@@ -106,7 +109,9 @@ func (im importer) file(ctx context.Context, o ImportOptions, body []byte) (Impo
 	rep := ImportReport{Name: shown(o.Name), Known: map[string]int{}, Refused: []RefusedLine{}}
 	lines, err := fileLines(o.Name, body, o.Force)
 	if err != nil {
-		im.log.Warn("a file was refused", zap.String("event", latch.EventFileRefused), zap.String("file", rep.Name), zap.String("error", err.Error()))
+		if !im.shown {
+			im.log.Warn("a file was refused", zap.String("event", latch.EventFileRefused), zap.String("file", rep.Name), zap.String("error", err.Error()))
+		}
 		var refused *FileRefusedError
 		if errors.As(err, &refused) {
 			refused.Name = rep.Name
@@ -178,7 +183,7 @@ func (im importer) refused(rep *ImportReport, l line) {
 	if len(rep.Refused) < maxRefused {
 		rep.Refused = append(rep.Refused, RefusedLine{Line: l.Number, Reason: l.Err.Error()})
 	}
-	if rep.RefusedCount > maxLineLogs {
+	if im.shown || rep.RefusedCount > maxLineLogs {
 		return
 	}
 	fields := []zap.Field{
