@@ -26,6 +26,7 @@ type rule struct {
 	is        func(string) string // says what would be right, "" = it is right; nil = anything is
 	values    []string            // all there are
 	low, high *int                // of whole numbers
+	bounds    string              // of whole numbers and durations, for people: "1m to 720h"
 }
 
 func oneOf(values ...string) rule {
@@ -38,21 +39,35 @@ func oneOf(values ...string) rule {
 }
 
 func between(lo, hi int) rule {
-	return rule{low: &lo, high: &hi, is: func(s string) string {
+	bounds := fmt.Sprintf("%d to %d", lo, hi)
+	return rule{low: &lo, high: &hi, bounds: bounds, is: func(s string) string {
 		if n, err := strconv.Atoi(s); err != nil || n < lo || n > hi {
-			return fmt.Sprintf("must be from %d to %d", lo, hi)
+			return "must be from " + bounds
 		}
 		return ""
 	}}
 }
 
 func within(lo, hi time.Duration) rule {
-	return rule{is: func(s string) string {
+	bounds := short(lo) + " to " + short(hi)
+	return rule{bounds: bounds, is: func(s string) string {
 		if d, err := time.ParseDuration(s); err != nil || d < lo || d > hi {
-			return fmt.Sprintf("must be from %s to %s", lo, hi)
+			return "must be from " + bounds
 		}
 		return ""
 	}}
+}
+
+// short writes a duration as people type it: 720h, not 720h0m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 func isAbsolute(s string) string {

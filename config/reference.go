@@ -39,8 +39,17 @@ for a restart; the log's ` + "`config_reloaded`" + ` names what of it has change
 		if f.def != "" {
 			def = "`" + f.def + "`"
 		}
-		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s | %s |\n", f.path, variable(f.path), strings.TrimPrefix(f.kind(), "a "), def, f.when, strings.ReplaceAll(f.doc, "|", "\\|"))
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s | %s |\n", f.path, variable(f.path), takes(f), def, f.when, strings.ReplaceAll(f.doc, "|", "\\|"))
 	}
 	b.WriteString("\n`server.api_keys` is a list, in the file only: `{name, key (a secret), role: latch or operator, allow_force}`.\nThe role latch may use the Latch endpoint ([latch-endpoint.md](latch-endpoint.md)), the role operator all that the socket may.\n`allow_force` lets a key of either role ask for `forceLatch`, which it may not without; an undo forces too. The list is taken over on SIGHUP, and so is a renewed certificate;\nwhether there is TLS at all changes with a restart alone.\n")
 	return b.String()
+}
+
+// takes says what a setting takes, and from where to where.
+func takes(f field) string {
+	kind := strings.TrimPrefix(f.kind(), "a ")
+	if f.check.bounds != "" {
+		kind += ", from " + f.check.bounds
+	}
+	return kind
 }

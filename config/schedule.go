@@ -39,7 +39,7 @@ func parseSchedule(expr string, loc *time.Location) (s cron.Schedule, err error)
 	if strings.HasPrefix(expr, "@every") {
 		d, err := time.ParseDuration(strings.TrimSpace(strings.TrimPrefix(expr, "@every")))
 		if err != nil || d < minEvery {
-			return nil, fmt.Errorf("is shorter than %s", minEvery)
+			return nil, fmt.Errorf("is shorter than %s", short(minEvery))
 		}
 		return parsed, nil
 	}

@@ -15,9 +15,10 @@ func newStatusCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Say in one screen how latchd is (exit status 0 healthy, 1 not)",
-		Long: `Say in one screen how latchd is. Healthy (exit status 0) means progress: the last
-complete run ended less than three intervals of schedule.sync ago, fewer than three runs
-in a row failed, and no open request that nothing holds is older than an hour.`,
+		Long: `Say in one screen how latchd is. Healthy (exit status 0) means progress, by limits
+that are settings. The last complete run ended within health.max_run_age (else fewer than
+three more were due by schedule.sync since), fewer than health.max_failures runs in a row
+failed (3), and no pending request is older than health.max_pending_age (1h).`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd.Context(), need{}, func(c *reach) error {
