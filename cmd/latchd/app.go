@@ -31,6 +31,7 @@ func versionText() string {
 type app struct {
 	stdin    io.Reader
 	out, err io.Writer
+	shared   *screen // err, once a bar or the log of this process uses it
 	environ  []string
 	stopped  func() bool // a signal came; nil = none can
 	wrong    error       // help was asked for a command that there is not

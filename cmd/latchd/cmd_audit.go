@@ -42,7 +42,7 @@ func (a *app) audit(ctx context.Context, c *reach) error {
 		return err
 	}
 	defer res.Body.Close()
-	bar := a.newBar()
+	bar := a.screen()
 	defer bar.end()
 	out := newListing[syncer.Finding](a, nil, findingColumns, nil)
 	lines := json.NewDecoder(res.Body)

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
-
 	"latchd/latch"
 	"latchd/server"
 	"latchd/syncer"
@@ -49,7 +47,7 @@ func (a *app) order(ctx context.Context, c *reach, o server.NewRun) (*syncer.Rep
 		return nil, err
 	}
 	defer res.Body.Close()
-	bar := a.newBar()
+	bar := a.screen()
 	defer bar.end()
 	lines := json.NewDecoder(res.Body)
 	for {
@@ -68,47 +66,6 @@ func (a *app) order(ctx context.Context, c *reach, o server.NewRun) (*syncer.Rep
 		case l.Progress != nil:
 			bar.show(*l.Progress)
 		}
-	}
-}
-
-// bar shows progress on a terminal and nothing elsewhere.
-type bar struct {
-	w     io.Writer
-	bar   *progressbar.ProgressBar
-	phase string
-}
-
-func (a *app) newBar() *bar {
-	if !isTerminal(a.err) {
-		return &bar{}
-	}
-	return &bar{w: a.err}
-}
-
-func (b *bar) show(p syncer.Progress) {
-	if b.w == nil {
-		return
-	}
-	if p.Phase != b.phase {
-		b.end()
-		b.phase = p.Phase
-		most := p.Total
-		if most == 0 {
-			most = -1
-		}
-		b.bar = progressbar.NewOptions(most, progressbar.OptionSetWriter(b.w), progressbar.OptionSetDescription(fmt.Sprintf("%-28s", server.PhaseText(p.Phase))),
-			progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(24))
-	}
-	if p.Total > 0 && p.Total != b.bar.GetMax() {
-		b.bar.ChangeMax(p.Total)
-	}
-	_ = b.bar.Set(p.Done) // a bar that cannot be drawn stops nothing
-}
-
-func (b *bar) end() {
-	if b.bar != nil {
-		_ = b.bar.Clear() // as above
-		b.bar = nil
 	}
 }
 

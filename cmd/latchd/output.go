@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
-	"golang.org/x/term"
 )
 
 // document prints one value as JSON, whatever the form of lists.
@@ -200,11 +198,6 @@ func ago(t, now time.Time) string {
 		return "in " + (-d).Round(time.Second).String()
 	}
 	return d.Round(time.Second).String() + " ago"
-}
-
-func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func plural(n int, one string) string {

@@ -200,7 +200,7 @@ func (a *app) inProcess(ctx context.Context, cfg *config.Config, store *state.St
 	if !n.services && level == "info" {
 		level = "warn" // what the command prints says it already
 	}
-	log := newLogger(a.err, format, zap.NewAtomicLevelAt(logLevel(level)))
+	log := newLogger(a.screen(), format, zap.NewAtomicLevelAt(logLevel(level)))
 	opts := syncer.Options{Store: store, Logger: log, Hook: a.hook()}
 	flush := func() {}
 	if n.services {

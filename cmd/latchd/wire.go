@@ -10,7 +10,6 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"golang.org/x/term"
 
 	"latchd/config"
 	"latchd/latch"
@@ -36,8 +35,8 @@ func newLogger(w io.Writer, format string, level zap.AtomicLevel) *zap.Logger {
 		},
 	}
 	console := format == "console"
-	if f, ok := w.(*os.File); format == "auto" && ok {
-		console = term.IsTerminal(int(f.Fd()))
+	if format == "auto" {
+		console = isTerminal(w)
 	}
 	encoder := zapcore.NewJSONEncoder(enc)
 	if console {
