@@ -168,8 +168,9 @@ environment (docs/configuration.md).
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
 		// --help goes ahead of the look at the words, which may name no command.
 		if words := cmd.Flags().Args(); len(words) > 0 && cmd.HasSubCommands() {
-			a.wrong = unknownCommand(cmd, words[0])
-			return
+			if a.wrong = cmd.ValidateArgs(words); a.wrong != nil {
+				return
+			}
 		}
 		help(cmd, args)
 	})
