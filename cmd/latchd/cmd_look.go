@@ -104,11 +104,12 @@ func newHistoryCommand(a *app) *cobra.Command {
 }
 
 var runColumns = slices.Concat(
-	[]string{"id", "trigger", "startedAt", "finishedAt", "result", "error", "pending", "waiting", "held", "digest", "hint"},
+	[]string{"id", "trigger", "startedAt", "finishedAt", "result", "error", "pending", "waiting", "held", "digest"},
 	under("outcomes", latch.Outcomes...),
 	under("accounts", "known", "added", "deleted", "merged"),
 	under("customers", "seen", "changed"),
 	under("calls", "salesforce", "staxbill"),
+	[]string{"hint"},
 )
 
 // under names columns of CSV by members of a member.
