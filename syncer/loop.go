@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"latchd/latch"
+	"latchd/staxbill"
 )
 
 // lookEvery bounds how long the loop sleeps, so that a clock that was set, or a
@@ -102,11 +103,12 @@ func (s *Syncer) retryAllowed(now time.Time) bool {
 }
 
 // calmUntil is until when arrivals start no run, since the last one found a
-// service out of order.
+// service out of order, or Stax Bill not to be asked for a while.
 func (s *Syncer) calmUntil() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.last.Result != latch.RunUnreachable {
+	sb, failed := staxbill.As(s.why)
+	if s.last.Result != latch.RunUnreachable && !(failed && sb.NotAsked()) {
 		return time.Time{}
 	}
 	return s.last.FinishedAt.Add(calmFor)

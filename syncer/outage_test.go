@@ -139,6 +139,24 @@ func TestLongRetryAfter(t *testing.T) {
 	}
 }
 
+// TestLongRetryAfterCalms: what arrives meanwhile starts a run now and then, not
+// one each.
+func TestLongRetryAfterCalms(t *testing.T) {
+	inWorld(t, options{accounts: 100, customers: 60, set: seldom(t), daemon: true}, func(w *world) {
+		w.done()
+		w.fault(sandbox.FaultMatch{Call: "customer", Nth: 1}, sandbox.FaultAction{Status: 429, Header: map[string]string{"Retry-After": "3600"}})
+		w.arrive(1, 31)
+		runs := len(w.runs())
+		for i := range 100 {
+			w.arrive(41, 60+i%30)
+			time.Sleep(time.Second)
+		}
+		if n := len(w.runs()) - runs; n > 9 {
+			t.Errorf("%d runs in 100 seconds", n)
+		}
+	})
+}
+
 // TestCallsAreSignsOfLife: a reading that is told to wait a minute again and
 // again takes minutes, and so do the pages of a long list of deletions; each call
 // moves the beat.
