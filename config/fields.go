@@ -81,7 +81,7 @@ var fields = []field{
 	{"notify.webhook_url", func(c *Config) any { return &c.Notify.WebhookURL }, "", rule{is: isNotifyURL}, onReload, "A secret: an address that gets a JSON when something newly needs a person."},
 
 	{"health.max_run_age", func(c *Config) any { return &c.Health.MaxRunAge }, "0s", within(0, 30*24*time.Hour), onReload, "latchd is unhealthy when the last complete run is older; 0s = once three more were due by schedule.sync."},
-	{"health.max_pending_age", func(c *Config) any { return &c.Health.MaxPendingAge }, "1h", within(time.Minute, 30*24*time.Hour), onReload, "latchd is unhealthy when the oldest pending request is older. What waits or is held does not count."},
+	{"health.max_pending_age", func(c *Config) any { return &c.Health.MaxPendingAge }, "1h", within(time.Minute, 30*24*time.Hour), onReload, "latchd is unhealthy when the oldest pending request is older. What waits or is held does not count, nor what stands behind such a request of its customer."},
 	{"health.max_failures", func(c *Config) any { return &c.Health.MaxFailures }, "3", between(1, 1000), onReload, "latchd is unhealthy when so many runs in a row failed."},
 
 	{"log.level", func(c *Config) any { return &c.Log.Level }, "info", oneOf("debug", "info", "warn", "error"), onReload, "debug, info, warn or error."},

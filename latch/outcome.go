@@ -73,7 +73,8 @@ func (s State) Next() []State {
 // CanMove reports whether a request may go from s to next.
 func (s State) CanMove(next State) bool { return slices.Contains(s.Next(), next) }
 
-// Wait says what a waiting request waits for.
+// Wait says what a waiting request waits for, or a pending one that is not its
+// customer's oldest.
 type Wait string
 
 // The reasons to wait.
@@ -83,4 +84,6 @@ const (
 	WaitRetry     Wait = "retry"      // an attempt failed
 	WaitQuietTime Wait = "quiet-time" // a call without an answer may still take effect
 	WaitBudget    Wait = "budget"     // the share of a service's calls is spent
+	// WaitOlder is told of a pending request (Request.Behind) and kept of none.
+	WaitOlder Wait = "older-request" // an older one of the same customer goes first, and is not done
 )

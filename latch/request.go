@@ -1,6 +1,9 @@
 package latch
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Request is somebody's wish that a customer be latched to an account. It is
 // durable from the moment it is accepted. The JSON names are a public contract.
@@ -71,4 +74,11 @@ func (r *Request) Same(f Filing) bool {
 func (r *Request) SupersededBy(f Filing, openIntent bool) bool {
 	return r.Customer == f.Customer && r.Account != f.Account && !openIntent &&
 		(r.State == Waiting || r.State == Held)
+}
+
+// Behind is a pending request as it is told while an older one of its customer is
+// open, which goes first. Nothing of that is kept: it ends with the older one.
+func (r Request) Behind(older Request) Request {
+	r.WaitingFor, r.Detail = WaitOlder, fmt.Sprintf("waits behind %s request %s of the same customer", older.State, older.ID)
+	return r
 }

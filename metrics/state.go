@@ -37,7 +37,7 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	gRequests      = gauge("latchd_requests", "Requests by where they stand.", "state")
-	gOldestPending = gauge("latchd_oldest_pending_age_seconds", "How long ago the oldest pending request was accepted; 0 = none is pending. What waits or is held does not count.")
+	gOldestPending = gauge("latchd_oldest_pending_age_seconds", "How long ago the oldest pending request was accepted; 0 = none is pending. What waits or is held does not count, nor what stands behind such a request of its customer.")
 	gNeedPerson    = gauge("latchd_requests_need_person", "Requests that ended so that a person has to look, and that nobody saw to yet.", "outcome")
 	gRunUnderWay   = gauge("latchd_run_under_way", "1 while a run is under way, else 0.")
 	gLastRun       = gauge("latchd_last_run_timestamp_seconds", "When the last run ended.")

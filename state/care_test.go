@@ -198,11 +198,16 @@ func operations(r latch.Request) map[string]func(context.Context, *Store) error 
 			_, _, err := s.Requests(ctx, RequestFilter{}, "", 1)
 			return err
 		},
-		"CountRequests": func(ctx context.Context, s *Store) error { _, err := s.CountRequests(ctx); return err },
-		"Queue":         func(ctx context.Context, s *Store) error { _, _, err := s.Queue(ctx, at(1), QueuePos{}, 1); return err },
-		"NextDue":       func(ctx context.Context, s *Store) error { _, err := s.NextDue(ctx); return err },
-		"HeldChanged":   func(ctx context.Context, s *Store) error { _, err := s.HeldChanged(ctx); return err },
-		"Unhold":        func(ctx context.Context, s *Store) error { return s.Unhold(ctx, []string{r.ID}) },
+		"CountRequests":   func(ctx context.Context, s *Store) error { _, err := s.CountRequests(ctx); return err },
+		"Queue":           func(ctx context.Context, s *Store) error { _, _, err := s.Queue(ctx, at(1), QueuePos{}, 1); return err },
+		"OldestPlannable": func(ctx context.Context, s *Store) error { _, err := s.OldestPlannable(ctx); return err },
+		"Ahead": func(ctx context.Context, s *Store) error {
+			_, err := s.Ahead(ctx, []latch.Request{{State: latch.Pending, Customer: 1}})
+			return err
+		},
+		"NextDue":     func(ctx context.Context, s *Store) error { _, err := s.NextDue(ctx); return err },
+		"HeldChanged": func(ctx context.Context, s *Store) error { _, err := s.HeldChanged(ctx); return err },
+		"Unhold":      func(ctx context.Context, s *Store) error { return s.Unhold(ctx, []string{r.ID}) },
 		"Record": func(ctx context.Context, s *Store) error {
 			_, err := s.Record(ctx, "r", []Verdict{{Request: r.ID, To: latch.Done, Outcome: latch.Conflict}}, at(1))
 			return err

@@ -281,6 +281,7 @@ func (m *model) compare(t *rapid.T) {
 	if want := append(quick, bulk...); !slices.Equal(got, want) {
 		t.Fatalf("queue %v, want %v", got, want)
 	}
+	m.compareOldest(t)
 	for c := latch.CustomerID(1); c <= 4; c++ {
 		got, _, err := m.s.Mapping(t.Context(), c)
 		noErr(t, err)
@@ -300,5 +301,25 @@ func (m *model) compare(t *rapid.T) {
 		if counts[state] != n {
 			t.Fatal(fmt.Sprintf("%d requests are counted as %s, want %d", counts[state], state, n))
 		}
+	}
+}
+
+// compareOldest holds the oldest request that may be planned to the heads.
+func (m *model) compareOldest(t *rapid.T) {
+	oldest := ""
+	for c := range m.order {
+		if r := m.head(c); r != nil && r.state == latch.Pending && (oldest == "" || r.id < oldest) {
+			oldest = r.id
+		}
+	}
+	var want time.Time
+	if oldest != "" {
+		r, err := m.s.Request(t.Context(), oldest)
+		noErr(t, err)
+		want = r.AcceptedAt
+	}
+	at, err := m.s.OldestPlannable(t.Context())
+	if noErr(t, err); !at.Equal(want) {
+		t.Fatalf("the oldest that may be planned is of %s, want %s (request %q)", at, want, oldest)
 	}
 }

@@ -22,11 +22,17 @@ const (
 	inPromoted = 'p'
 )
 
+// The classes of the queue, in its order.
+const (
+	interactive = '0'
+	bulk        = '1'
+)
+
 func class(r latch.Request) byte {
 	if r.Interactive {
-		return '0'
+		return interactive
 	}
-	return '1'
+	return bulk
 }
 
 // reindex puts a customer's head where it belongs.

@@ -25,6 +25,7 @@ func suite(t *testing.T, open func(t *testing.T) *Store) {
 		{"Supersede", testSupersede},
 		{"Lists", testLists},
 		{"Queue", testQueue},
+		{"Ahead", testAhead},
 		{"Record", testRecord},
 		{"Held", testHeld},
 		{"Begin", testBegin},

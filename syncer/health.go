@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"latchd/latch"
-	"latchd/state"
 )
 
 // HealthLimits are what latchd calls healthy; zero stands for the default.
@@ -52,7 +51,7 @@ type HealthProblem struct {
 // Health is progress, not that the process lives.
 type Health struct {
 	Problems      []HealthProblem
-	OldestPending time.Time // acceptance of the oldest pending request; zero = none
+	OldestPending time.Time // acceptance of the oldest pending request that stands behind no other of its customer; zero = none
 	Runs          RunHistory
 }
 
@@ -79,13 +78,10 @@ func (s *Syncer) Health(ctx context.Context) (Health, error) {
 		return h, fmt.Errorf("reading the last runs: %w", err)
 	}
 	h.Runs = historyOf(runs)
-	// Those that wait or are held have a reason to be old.
-	page, _, err := s.store.Requests(ctx, state.RequestFilter{States: []latch.State{latch.Pending}}, "", 1)
-	if err != nil {
+	// Those that wait or are held have a reason to be old, and so has what stands
+	// behind them.
+	if h.OldestPending, err = s.store.OldestPlannable(ctx); err != nil {
 		return h, fmt.Errorf("reading the oldest pending request: %w", err)
-	}
-	if len(page) > 0 {
-		h.OldestPending = page[0].AcceptedAt
 	}
 	pause, err := s.store.Pause(ctx)
 	if err != nil {

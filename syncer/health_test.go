@@ -23,6 +23,7 @@ func TestHealth(t *testing.T) {
 	for name, c := range map[string]struct {
 		runs    []latch.Run // oldest first
 		pending time.Duration
+		behind  latch.State // of an older request of the same customer
 		beat    time.Duration
 		set     Settings
 		want    []Lack
@@ -45,6 +46,9 @@ func TestHealth(t *testing.T) {
 		"pending":                 {runs: []latch.Run{ago(time.Minute, done)}, pending: 59 * time.Minute},
 		"pending too long":        {runs: []latch.Run{ago(time.Minute, done)}, pending: 61 * time.Minute, want: []Lack{LackPending}},
 		"pending, a limit":        {runs: []latch.Run{ago(time.Minute, done)}, pending: 61 * time.Minute, set: Settings{Health: HealthLimits{PendingAge: 2 * time.Hour}}},
+		"behind a held one":       {runs: []latch.Run{ago(time.Minute, done)}, pending: 61 * time.Minute, behind: latch.Held},
+		"behind a waiting one":    {runs: []latch.Run{ago(time.Minute, done)}, pending: 61 * time.Minute, behind: latch.Waiting},
+		"behind a pending one":    {runs: []latch.Run{ago(time.Minute, done)}, pending: 61 * time.Minute, behind: latch.Pending, want: []Lack{LackPending}},
 		"the loop moves":          {runs: []latch.Run{ago(time.Minute, done)}, beat: AliveFor - time.Minute},
 		"the loop stands still":   {runs: []latch.Run{ago(time.Minute, done)}, beat: AliveFor + time.Second, want: []Lack{LackLoop}},
 	} {
@@ -67,6 +71,9 @@ func TestHealth(t *testing.T) {
 			}
 			if c.pending > 0 {
 				at := time.Now().Add(-c.pending)
+				if c.behind != "" {
+					older(t, store, c.behind, at.Add(-time.Minute))
+				}
 				if _, err := store.File(t.Context(), "", []latch.Filing{{Customer: 7, Account: "0014100000JJ3wtAAD", Source: "command"}}, at); err != nil {
 					t.Fatal(err)
 				}
@@ -87,5 +94,19 @@ func TestHealth(t *testing.T) {
 				t.Errorf("%v, want %v", h.Problems, c.want)
 			}
 		})
+	}
+}
+
+// older files a request of customer 7 and brings it to a state.
+func older(t *testing.T, store *state.Store, to latch.State, at time.Time) {
+	t.Helper()
+	filed, err := store.File(t.Context(), "", []latch.Filing{{Customer: 7, Account: "0014100000JJ3wtAAD", Force: true, Source: "command"}}, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := filed[0].Request
+	hold := &latch.Hold{Request: r.ID, Customer: 7, Action: latch.Relatch, From: "0014100000JJ3wuAAD", To: r.Account}
+	if _, err := store.Record(t.Context(), "", []state.Verdict{{Request: r.ID, To: to, Hold: hold}}, at); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -18,7 +18,7 @@ func newStatusCommand(a *app) *cobra.Command {
 		Long: `Say in one screen how latchd is. Healthy (exit status 0) means progress, by limits
 that are settings. The last complete run ended within health.max_run_age (else fewer than
 three more were due by schedule.sync since), fewer than health.max_failures runs in a row
-failed (3), and no pending request is older than health.max_pending_age (1h).`,
+failed (3), and no request that the next run could plan is older than health.max_pending_age (1h).`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd.Context(), need{}, func(c *reach) error {
