@@ -73,7 +73,7 @@ func allowed(w http.ResponseWriter, r *http.Request, method string) bool {
 // latchRequest shows what became of a request. Who has a key may ask for every
 // one whose id he was given: it says no more than asking for the same would.
 func (s *Server) latchRequest(w http.ResponseWriter, r *http.Request, id string) {
-	req, err := s.store.Request(r.Context(), strings.ToUpper(id))
+	req, err := s.request(r.Context(), strings.ToUpper(id))
 	switch {
 	case errors.Is(err, state.ErrNotFound):
 		writeStaxError(w, http.StatusNotFound, "There is no request of this id.")

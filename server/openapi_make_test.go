@@ -19,7 +19,7 @@ type object = map[string]any
 var enums = map[reflect.Type][]string{
 	reflect.TypeFor[latch.State]():        words(latch.States),
 	reflect.TypeFor[latch.Outcome]():      words(latch.Outcomes),
-	reflect.TypeFor[latch.Wait]():         words([]latch.Wait{latch.WaitAccount, latch.WaitFullPull, latch.WaitRetry, latch.WaitQuietTime, latch.WaitBudget}),
+	reflect.TypeFor[latch.Wait]():         words([]latch.Wait{latch.WaitAccount, latch.WaitFullPull, latch.WaitRetry, latch.WaitQuietTime, latch.WaitBudget, latch.WaitOlder}),
 	reflect.TypeFor[latch.Action]():       words([]latch.Action{latch.Latch, latch.Relatch, latch.None}),
 	reflect.TypeFor[latch.Origin]():       words([]latch.Origin{latch.OriginApplied, latch.OriginObserved}),
 	reflect.TypeFor[latch.Result]():       words([]latch.Result{latch.RunDone, latch.RunFailed, latch.RunUnreachable, latch.RunLimited, latch.RunCancelled}),

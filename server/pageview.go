@@ -164,6 +164,9 @@ func (p *pages) requests(w http.ResponseWriter, r *http.Request, v *visit) error
 	if err != nil {
 		return fmt.Errorf("listing requests: %w", err)
 	}
+	if items, err = p.s.told(r.Context(), items...); err != nil {
+		return err
+	}
 	if page.Rows, err = p.rows(r.Context(), items); err != nil {
 		return err
 	}
@@ -207,7 +210,7 @@ type requestPage struct {
 }
 
 func (p *pages) request(w http.ResponseWriter, r *http.Request, v *visit) error {
-	req, err := p.s.store.Request(r.Context(), strings.ToUpper(r.PathValue("id")))
+	req, err := p.s.request(r.Context(), strings.ToUpper(r.PathValue("id")))
 	if err != nil {
 		return err
 	}

@@ -138,6 +138,8 @@ func waitText(w latch.Wait) string {
 		return "the next attempt"
 	case latch.WaitQuietTime:
 		return "the end of the quiet time: a call without an answer may still take effect"
+	case latch.WaitOlder:
+		return "an older request of the same customer, which goes first"
 	case latch.WaitBudget:
 		return "calls, since the share of a service's limit is spent"
 	}

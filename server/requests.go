@@ -24,6 +24,9 @@ func (s *Server) listRequests(_ http.ResponseWriter, r *http.Request) (any, erro
 	if err != nil {
 		return nil, fmt.Errorf("listing requests: %w", err)
 	}
+	if items, err = s.told(r.Context(), items...); err != nil {
+		return nil, err
+	}
 	return page(items, next), nil
 }
 
@@ -61,11 +64,15 @@ func (s *Server) addRequest(w http.ResponseWriter, r *http.Request) (any, error)
 	if err != nil {
 		return nil, err
 	}
+	// It is durable; what it stands behind can be asked for again.
+	if told, err := s.told(r.Context(), filed.Request); err == nil {
+		filed.Request = told[0]
+	}
 	return Accepted{filed.Request, filed.Known}, nil
 }
 
 func (s *Server) showRequest(_ http.ResponseWriter, r *http.Request) (any, error) {
-	req, err := s.store.Request(r.Context(), r.PathValue("id"))
+	req, err := s.request(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return nil, err
 	}

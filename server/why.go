@@ -193,6 +193,9 @@ func (s *Server) events(ctx context.Context, st *Story, f state.HistoryFilter, r
 	if st.Open, _, err = s.store.Requests(ctx, rf, "", maxEvents); err != nil {
 		return fmt.Errorf("reading what is open: %w", err)
 	}
+	if st.Open, err = s.told(ctx, st.Open...); err != nil {
+		return err
+	}
 	if len(st.Open) == 0 {
 		st.Open = []latch.Request{}
 		return nil

@@ -79,6 +79,9 @@ func (r *run) summarise(ctx context.Context) error {
 	if err := r.keepHeld(ctx); err != nil {
 		return err
 	}
+	if err := r.keepBehind(ctx); err != nil {
+		return err
+	}
 	if r.rec.Refused != nil {
 		r.rec.Digest = r.rec.Refused.Digest
 	}

@@ -59,6 +59,9 @@ request.`,
 					fmt.Fprintln(a.err, "the same is asked for already")
 				}
 				fmt.Fprintln(a.out, got.Request.ID)
+				if got.Request.WaitingFor == latch.WaitOlder {
+					fmt.Fprintf(a.err, "it %s\n", got.Request.Detail)
+				}
 				if got.Request.State == latch.Held {
 					fmt.Fprintf(a.err, "it is held: %s\n  → latchd plan shows what is held, and how to release it\n", got.Request.Detail)
 					return status(exitHeld)
