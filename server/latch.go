@@ -60,22 +60,22 @@ func (s *Server) postLatch(w http.ResponseWriter, r *http.Request, stop <-chan s
 	watch := s.sync.Watch(filed.Request.ID)
 	defer watch.Stop()
 	// What happened before the watch began is in the state.
-	req, err := s.store.Request(r.Context(), filed.Request.ID)
+	now, err := s.look(r.Context(), filed.Request.ID)
 	async := prefersAsync(r)
-	if err == nil && !async && !settled(req) {
-		req, err = s.await(r.Context(), req, watch, stop)
+	if err == nil && !async && !now.settled() {
+		now, err = s.await(r.Context(), now, watch, stop)
 	}
 	switch {
 	case err != nil:
-		s.notKnown(r.Context(), w, filed.Request, r.Context().Err() == nil, err)
-	case settled(req):
-		s.answerLatch(w, r, req, ask, watch.Answer())
+		s.notKnown(r.Context(), w, standing{req: filed.Request}, r.Context().Err() == nil, err)
+	case now.settled():
+		s.answerLatch(w, r, now, ask, watch.Answer())
 	case async:
-		w.Header().Set("Location", location(req))
+		w.Header().Set("Location", location(now.req))
 		w.Header().Set("Preference-Applied", "respond-async")
-		writeStax(w, http.StatusAccepted, req)
+		writeStax(w, http.StatusAccepted, now.req)
 	default:
-		s.notKnown(r.Context(), w, req, false, nil)
+		s.notKnown(r.Context(), w, now, false, nil)
 	}
 }
 
@@ -148,29 +148,26 @@ func prefersAsync(r *http.Request) bool {
 	return false
 }
 
-// settled reports whether there is something to tell a caller who waits.
-func settled(req latch.Request) bool { return req.State == latch.Done || req.State == latch.Held }
-
 // await waits until the request is settled, but no longer than callers wait, and
 // gives it as it is then.
-func (s *Server) await(ctx context.Context, req latch.Request, watch *syncer.Watch, stop <-chan struct{}) (latch.Request, error) {
+func (s *Server) await(ctx context.Context, was standing, watch *syncer.Watch, stop <-chan struct{}) (standing, error) {
 	over := time.NewTimer(time.Duration(s.wait.Load()))
 	defer over.Stop()
 	for {
 		select {
 		case <-watch.News():
 		case <-over.C:
-			return req, nil
+			return was, nil
 		case <-stop:
-			return req, nil
+			return was, nil
 		case <-ctx.Done():
-			return req, ctx.Err()
+			return was, ctx.Err()
 		}
-		now, err := s.store.Request(ctx, req.ID)
-		if err != nil || settled(now) {
+		now, err := s.look(ctx, was.req.ID)
+		if err != nil || now.settled() {
 			return now, err
 		}
-		req = now
+		was = now
 	}
 }
 
@@ -178,13 +175,15 @@ func location(req latch.Request) string { return latchRequests + req.ID }
 
 // notKnown answers that the request is kept and its outcome not known yet. A 2xx
 // would be taken for done by a client that knows Stax Bill alone.
-func (s *Server) notKnown(ctx context.Context, w http.ResponseWriter, req latch.Request, tell bool, err error) {
+func (s *Server) notKnown(ctx context.Context, w http.ResponseWriter, now standing, tell bool, err error) {
 	if tell {
 		s.logFailed(err)
 	}
-	wait := askAgain
-	if left := time.Until(req.NextAttemptAt); left > wait {
-		wait = min(left, askAgainAt)
+	req, wait := now.req, askAgain
+	for _, one := range []latch.Request{req, now.older} {
+		if left := time.Until(one.NextAttemptAt); left > wait {
+			wait = min(left, askAgainAt)
+		}
 	}
 	retryAfter(w, wait)
 	w.Header().Set("Location", location(req))
@@ -200,11 +199,12 @@ func (s *Server) notKnown(ctx context.Context, w http.ResponseWriter, req latch.
 
 // answerLatch tells the outcome of a request. body is Stax Bill's answer to its
 // call, where one was made while the caller waited.
-func (s *Server) answerLatch(w http.ResponseWriter, r *http.Request, req latch.Request, ask latchAsk, body json.RawMessage) {
-	if req.State == latch.Held {
-		s.answerHeld(w, r, req)
+func (s *Server) answerLatch(w http.ResponseWriter, r *http.Request, now standing, ask latchAsk, body json.RawMessage) {
+	if held, ok := now.held(); ok {
+		s.answerHeld(w, r, now, held)
 		return
 	}
+	req := now.req
 	switch req.Outcome {
 	case latch.Latched, latch.Relatched, latch.Unchanged:
 		writeStaxBody(w, http.StatusOK, s.object(r.Context(), req, body))
@@ -234,16 +234,21 @@ func noSuchAccount(account string) string {
 	return "Salesforce Account " + account + " does not exist."
 }
 
-// answerHeld names what a person can do: until then nothing changes.
-func (s *Server) answerHeld(w http.ResponseWriter, r *http.Request, req latch.Request) {
+// answerHeld names what a person can do, and the held request where this one only
+// stands behind it: until then nothing changes.
+func (s *Server) answerHeld(w http.ResponseWriter, r *http.Request, now standing, held latch.Request) {
 	digest, _, err := s.store.HeldDigest(r.Context())
 	if err != nil {
-		s.notKnown(r.Context(), w, req, true, fmt.Errorf("telling what is held: %w", err))
+		s.notKnown(r.Context(), w, now, true, fmt.Errorf("telling what is held: %w", err))
 		return
 	}
-	w.Header().Set("Location", location(req))
+	w.Header().Set("Location", location(now.req))
+	which := "Request " + held.ID + " is"
+	if held.ID != now.req.ID {
+		which = fmt.Sprintf("Request %s stands behind request %s of the same customer, which is", now.req.ID, held.ID)
+	}
 	writeStaxError(w, http.StatusConflict, fmt.Sprintf(
-		"Request %s is held until a person looks at it: %s The operator of latchd sees it with latchd plan and releases it with latchd approve %s.", req.ID, sentence(req.Detail), digest))
+		"%s held until a person looks at it: %s The operator of latchd sees it with latchd plan and releases it with latchd approve %s.", which, sentence(held.Detail), digest))
 }
 
 func sentence(text string) string {

@@ -117,9 +117,8 @@ func (r *run) keepHeld(ctx context.Context) error {
 	if _, err := r.s.store.SavePlan(ctx, held, r.s.now()); err != nil {
 		return fmt.Errorf("keeping the list of what is held: %w", err)
 	}
-	for _, h := range holds {
-		r.s.watches.tell(h.Request, nil)
-	}
+	// Who waits for a request behind a held one is to know of it too.
+	r.s.watches.tellAll()
 	return nil
 }
 

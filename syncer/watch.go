@@ -34,7 +34,8 @@ func (s *Syncer) Watch(request string) *Watch {
 	return w
 }
 
-// News has something whenever the request may have an outcome, or be held.
+// News has something whenever the request may have an outcome, or be held, it or
+// an older one that it stands behind.
 func (w *Watch) News() <-chan struct{} { return w.news }
 
 // Answer is Stax Bill's object of the customer, as it answered the call that was
@@ -64,6 +65,17 @@ func (a *watches) anyone(request string) bool {
 	return len(a.of[request]) > 0
 }
 
+// tellAll has everybody look.
+func (a *watches) tellAll() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, of := range a.of {
+		for _, w := range of {
+			w.wake()
+		}
+	}
+}
+
 // tell has those look who wait for the request. body may be nil.
 func (a *watches) tell(request string, body json.RawMessage) {
 	a.mu.Lock()
@@ -72,9 +84,13 @@ func (a *watches) tell(request string, body json.RawMessage) {
 		if body != nil {
 			w.body = body
 		}
-		select {
-		case w.news <- struct{}{}:
-		default:
-		}
+		w.wake()
+	}
+}
+
+func (w *Watch) wake() {
+	select {
+	case w.news <- struct{}{}:
+	default:
 	}
 }
