@@ -40,7 +40,8 @@ type Status struct {
 	LastErrorHint   string              `json:"lastErrorHint,omitempty"` // what the operator can do about it
 	RefusedDigest   string              `json:"refusedDigest,omitempty"` // of the pull or survey that the last run refused
 	LastErrorOfARun string              `json:"lastErrorRun,omitempty"`
-	Paused          *latch.Pause        `json:"paused,omitempty"` // nothing is written to Stax Bill
+	Paused          *latch.Pause        `json:"paused,omitempty"`   // nothing is written to Stax Bill
+	Restored        *state.RestoreLeft  `json:"restored,omitempty"` // what is left to do since the state was put back from a backup
 }
 
 func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -71,6 +72,7 @@ func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 		}},
 		{"mappings", func() (err error) { st.Mappings, err = s.store.MappingCount(ctx); return err }},
 		{"pause", func() (err error) { st.Paused, err = s.store.Pause(ctx); return err }},
+		{"what is left of a restore", func() (err error) { st.Restored, err = s.store.RestoreLeft(ctx); return err }},
 		{"stale mappings", func() (err error) { st.StaleMappings, err = s.store.StaleCount(ctx); return err }},
 		{"health", func() error { return s.health(ctx, &st) }},
 		{"what needs a person", func() error {

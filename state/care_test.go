@@ -293,15 +293,16 @@ func operations(r latch.Request) map[string]func(context.Context, *Store) error 
 			_, _, err := s.History(ctx, HistoryFilter{}, "", 1)
 			return err
 		},
-		"GuardUse":   func(ctx context.Context, s *Store) error { _, err := s.GuardUse(ctx, at(0), nil); return err },
-		"Binding":    func(ctx context.Context, s *Store) error { _, err := s.Binding(ctx); return err },
-		"SetBinding": func(ctx context.Context, s *Store) error { return s.SetBinding(ctx, Binding{OrgID: "a"}) },
-		"Backup":     func(ctx context.Context, s *Store) error { _, err := s.Backup(ctx, &bytes.Buffer{}); return err },
-		"Check":      func(ctx context.Context, s *Store) error { _, err := s.Check(ctx); return err },
-		"Prune":      func(ctx context.Context, s *Store) error { _, err := s.Prune(ctx, at(1), 1); return err },
-		"Note":       func(ctx context.Context, s *Store) error { _, err := s.Note(ctx, "a"); return err },
-		"SetNote":    func(ctx context.Context, s *Store) error { return s.SetNote(ctx, "a", "b") },
-		"Pause":      func(ctx context.Context, s *Store) error { _, err := s.Pause(ctx); return err },
+		"GuardUse":    func(ctx context.Context, s *Store) error { _, err := s.GuardUse(ctx, at(0), nil); return err },
+		"Binding":     func(ctx context.Context, s *Store) error { _, err := s.Binding(ctx); return err },
+		"SetBinding":  func(ctx context.Context, s *Store) error { return s.SetBinding(ctx, Binding{OrgID: "a"}) },
+		"RestoreLeft": func(ctx context.Context, s *Store) error { _, err := s.RestoreLeft(ctx); return err },
+		"Backup":      func(ctx context.Context, s *Store) error { _, err := s.Backup(ctx, &bytes.Buffer{}); return err },
+		"Check":       func(ctx context.Context, s *Store) error { _, err := s.Check(ctx); return err },
+		"Prune":       func(ctx context.Context, s *Store) error { _, err := s.Prune(ctx, at(1), 1); return err },
+		"Note":        func(ctx context.Context, s *Store) error { _, err := s.Note(ctx, "a"); return err },
+		"SetNote":     func(ctx context.Context, s *Store) error { return s.SetNote(ctx, "a", "b") },
+		"Pause":       func(ctx context.Context, s *Store) error { _, err := s.Pause(ctx); return err },
 		"SetPause": func(ctx context.Context, s *Store) error {
 			_, err := s.SetPause(ctx, latch.Pause{Since: at(1)})
 			return err

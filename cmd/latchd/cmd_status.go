@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"latchd/latch"
 	"latchd/server"
+	"latchd/state"
 )
 
 func newStatusCommand(a *app) *cobra.Command {
@@ -18,7 +20,8 @@ func newStatusCommand(a *app) *cobra.Command {
 		Long: `Say in one screen how latchd is. Healthy (exit status 0) means progress, by limits
 that are settings. The last complete run ended within health.max_run_age (else fewer than
 three more were due by schedule.sync since), fewer than health.max_failures runs in a row
-failed (3), and no request that the next run could plan is older than health.max_pending_age (1h).`,
+failed (3), and no request that the next run could plan is older than
+health.max_pending_age (1h).`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd.Context(), need{}, func(c *reach) error {
@@ -60,6 +63,9 @@ func (a *app) printStatus(st server.Status, daemon bool) {
 	}
 	if st.Paused != nil {
 		line("paused", "%s; go on with latchd resume", pausedText(st.Paused))
+	}
+	if r := st.Restored; r != nil {
+		line("restored", "%s", restoredText(r, st.Now))
 	}
 	for _, o := range st.Loop.Outages {
 		line("out of order", "%s", o)
@@ -114,4 +120,18 @@ func (a *app) printStatus(st server.Status, daemon bool) {
 		line("for a person", "%s: %s", outcomesText(needs), listForPerson)
 	}
 	line("state", "%s", st.State)
+}
+
+// restoredText is what a restored state still wants, and of whom.
+func restoredText(r *state.RestoreLeft, now time.Time) string {
+	text := fmt.Sprintf("from a backup %s; ", ago(r.At, now))
+	more := ""
+	switch {
+	case r.Unapproved == 0:
+		return text + "the next run reads accounts and customers in full. Import again what was accepted after the backup"
+	case r.Unapproved == state.MaxUnapproved:
+		more = " or more"
+	}
+	return text + fmt.Sprintf("%s%s open in it will be held until approved: latchd plan shows them, latchd approve DIGEST releases them",
+		plural(r.Unapproved, "request"), more)
 }

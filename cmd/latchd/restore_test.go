@@ -59,6 +59,10 @@ func TestRestoreDrill(t *testing.T) {
 		t.Errorf("%v %v", info, err)
 	}
 
+	if out := e.must(exitDone, "status"); !strings.Contains(out, "\nrestored     from a backup ") || !strings.Contains(out, " ago; 3 requests open in it will be held until approved: latchd plan shows them,") {
+		t.Error(out)
+	}
+
 	// The next run reads both services in full and holds what was open.
 	var run latch.Run
 	if err := json.Unmarshal([]byte(e.must(exitHeld, "--output", "json", "--once")), &run); err != nil {
@@ -66,6 +70,9 @@ func TestRestoreDrill(t *testing.T) {
 	}
 	if !run.Full || run.Customers.Seen != 100 || run.Held != 2 || run.Outcomes[latch.Unchanged] != 1 || e.latchCalls() != calls {
 		t.Errorf("%d latch calls, then %d: %+v", calls, e.latchCalls(), run)
+	}
+	if out := e.must(exitDone, "status"); strings.Contains(out, "restored") || !strings.Contains(out, "2 held") {
+		t.Error(out)
 	}
 	plan := e.must(exitDone, "plan")
 	for _, want := range []string{"backup", customer(4), customer(2), string(account(205)), string(account(204))} {
