@@ -104,6 +104,10 @@ func (r *run) refusedToSend(j job, err *staxbill.Error) result {
 	switch err.Kind {
 	case staxbill.KindCancelled:
 	case staxbill.KindRateLimited:
+		if err.NotAsked() { // nor would any other call be, for long
+			res.stop = err
+			return res
+		}
 		res.counted = err // a wait, no attempt
 		if r.limitedTooOften(in.Request) {
 			r.setLimited(err)

@@ -43,7 +43,7 @@ func otherValue(path, kind string) string {
 	switch {
 	case strings.HasPrefix(kind, "duration"):
 		return "4m"
-	case kind == "whole number":
+	case strings.HasPrefix(kind, "whole number"):
 		return "7"
 	case kind == "true or false":
 		return "true"
