@@ -81,7 +81,7 @@ func (a *app) printPlan(rep *syncer.Report) error {
 		fmt.Fprintln(a.err, "a run would do nothing, and nothing is held")
 		return nil
 	default:
-		_, err := io.WriteString(a.out, planText(rep))
+		_, err := io.WriteString(a.out, planText(rep, columnsOf(a.out)))
 		return err
 	}
 	l := newListing[latch.Step](a, nil, stepColumns, nil)

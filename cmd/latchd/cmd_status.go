@@ -46,8 +46,9 @@ health.max_pending_age (1h).`,
 }
 
 func (a *app) printStatus(st server.Status, daemon bool) {
+	columns := columnsOf(a.out)
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(a.out, "%-12s %s\n", name, fmt.Sprintf(format, args...))
+		fmt.Fprintln(a.out, fold(fmt.Sprintf("%-12s %s", name, fmt.Sprintf(format, args...)), columns, 13))
 	}
 	word := "healthy"
 	if !st.Healthy {

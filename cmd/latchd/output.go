@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+	"golang.org/x/term"
 )
 
 // document prints one value as JSON, whatever the form of lists.
@@ -32,9 +34,10 @@ type listing[T any] struct {
 	columns []string // of CSV: names of the record as JSON has them; a dot leads into a member
 	row     func(T) []string
 
-	csv   *csv.Writer
-	table table.Writer
-	n     int
+	csv    *csv.Writer
+	table  table.Writer
+	widest []int // cell of each column of the table
+	n      int
 }
 
 func newListing[T any](a *app, header, columns []string, row func(T) []string) *listing[T] {
@@ -116,10 +119,14 @@ func (l *listing[T]) add(v T) error {
 	}
 	if l.table == nil {
 		l.table = newTable(l.header)
+		for _, h := range l.header {
+			l.widest = append(l.widest, text.StringWidth(h))
+		}
 	}
 	cells := table.Row{}
-	for _, c := range l.row(v) {
+	for i, c := range l.row(v) {
 		cells = append(cells, c)
+		l.widest[i] = max(l.widest[i], text.StringWidth(c))
 	}
 	l.table.AppendRow(cells)
 	return nil
@@ -152,7 +159,7 @@ func (l *listing[T]) end(none string) error {
 		fmt.Fprintln(l.a.err, none)
 		return nil
 	}
-	for line := range strings.SplitSeq(l.table.Render(), "\n") {
+	for line := range strings.SplitSeq(l.render(columnsOf(l.a.out)), "\n") {
 		if _, err := fmt.Fprintln(l.a.out, strings.TrimRight(line, " ")); err != nil {
 			return err
 		}
@@ -160,8 +167,64 @@ func (l *listing[T]) end(none string) error {
 	return nil
 }
 
-// detailWidth is where a table folds sentences.
-const detailWidth = 60
+// Where a table folds the sentences of its last column.
+const (
+	detailWidth    = 60 // where it goes to no terminal
+	detailWidthMin = 30 // on a terminal however narrow
+	columnGap      = 2
+)
+
+// render is the table; columns are those of a terminal, 0 without one.
+func (l *listing[T]) render(columns int) string {
+	width, last := detailWidth, len(l.header)-1
+	if columns > 0 {
+		width = columns
+		for _, w := range l.widest[:last] {
+			width -= w + columnGap
+		}
+		width = max(width, detailWidthMin)
+	}
+	l.table.SetColumnConfigs([]table.ColumnConfig{{Name: "detail", WidthMax: width, WidthMaxEnforcer: text.WrapSoft}})
+	return l.table.Render()
+}
+
+// columnsOf is how wide the terminal is that w writes to, 0 where it is none.
+func columnsOf(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return columns
+}
+
+// fold breaks a line between words where it is longer than columns, and begins
+// what follows with indent spaces; 0 columns never do. A word is never broken.
+func fold(line string, columns, indent int) string {
+	if columns <= indent || text.StringWidth(line) <= columns {
+		return line
+	}
+	words := strings.Split(line, " ")
+	var b strings.Builder
+	at := 0
+	for i, word := range words {
+		switch w := text.StringWidth(word); {
+		case i == 0:
+			at = w
+		case at+1+w <= columns:
+			b.WriteByte(' ')
+			at += 1 + w
+		default:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent + w
+		}
+		b.WriteString(word)
+	}
+	return b.String()
+}
 
 func newTable(header []string) table.Writer {
 	t := table.NewWriter()
@@ -176,7 +239,6 @@ func newTable(header []string) table.Writer {
 		row = append(row, h)
 	}
 	t.AppendHeader(row)
-	t.SetColumnConfigs([]table.ColumnConfig{{Name: "detail", WidthMax: detailWidth, WidthMaxEnforcer: text.WrapSoft}})
 	return t
 }
 

@@ -11,7 +11,8 @@ import (
 
 // planText shows a plan as a difference: what would be changed, grouped by what
 // becomes of it, and the counts at its end, where a long one leaves them in sight.
-func planText(rep *syncer.Report) string {
+// Lines are folded to the columns of a terminal; 0 = there is none.
+func planText(rep *syncer.Report, columns int) string {
 	p := rep.Plan
 	var b strings.Builder
 	if rep.Run.Paused != nil {
@@ -38,9 +39,9 @@ func planText(rep *syncer.Report) string {
 		for _, s := range steps {
 			if s.Held && s.Detail != why { // the same for hundreds
 				why = s.Detail
-				fmt.Fprintf(&b, "  because %s\n", why)
+				fmt.Fprintln(&b, fold("  because "+why, columns, 4))
 			}
-			fmt.Fprintf(&b, "%s %s\n", g.mark, stepText(s))
+			fmt.Fprintln(&b, fold(g.mark+" "+stepText(s), columns, 4))
 		}
 		b.WriteByte('\n')
 	}
