@@ -49,6 +49,8 @@ func ParseAccountID(s string) (AccountID, error) {
 	case 0:
 		return fail("it is empty", "")
 	case 15, 18:
+	case 1:
+		return fail("it has 1 character, not 15 or 18", "")
 	default:
 		return fail(fmt.Sprintf("it has %d characters, not 15 or 18", len([]rune(s))), "")
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// SharedAccount says what to do when the account asked for is held by another
+// SharedAccount says what to do when the account asked for is taken by another
 // customer.
 type SharedAccount string
 
@@ -91,9 +91,9 @@ func decide(r Request, f Facts, p Policy) Step {
 		return end
 	}
 	if len(f.Holders) > 0 && p.SharedAccount != SharedAllow {
-		s.Warning = fmt.Sprintf("account %s is held by customer %d too", to, f.Holders[0])
+		s.Warning = fmt.Sprintf("the account is shared with customer %d", f.Holders[0])
 		if p.SharedAccount == SharedRefuse {
-			return s.end(Rejected, fmt.Sprintf("Account %s is held by customer %d, and requests.shared_account refuses to share it.", to, f.Holders[0]))
+			return s.end(Rejected, fmt.Sprintf("Account %s would be shared with customer %d, and requests.shared_account refuses that.", to, f.Holders[0]))
 		}
 	}
 	switch {

@@ -50,12 +50,16 @@ type Trip struct {
 }
 
 func (t Trip) String() string {
-	what := "relatches"
+	what, one := "relatches", "relatch"
 	switch t.Setting {
 	case "guard.max_latches":
-		what = "first latches"
+		what, one = "first latches", "first latch"
 	case "guard.max_customers_per_account":
-		what = "customers latched to account " + string(t.Account)
+		to := " latched to account " + string(t.Account)
+		what, one = "customers"+to, "customer"+to
+	}
+	if t.Planned == 1 {
+		what = one
 	}
 	return fmt.Sprintf("%d %s planned and %d made in the last 24 hours would pass %s (%d)", t.Planned, what, t.Used, t.Setting, t.Limit)
 }

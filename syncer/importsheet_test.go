@@ -13,7 +13,7 @@ func TestManageSalesforceSheet(t *testing.T) {
 		{"no target", head + "1,r,c,e," + idA + ",\nx,r,c,e,x,\n", []string{"2 skipped", "3 skipped"}},
 		{"clear", head + "1,r,c,e," + idA + ",Clear\n", []string{"2: clear: no call of Stax Bill's takes a latch off; use its own Manage Salesforce import for this row"}},
 		{"no Account id in the row", head + "1,r,c,e,null," + idB + "\n", []string{`2: SalesforceID: "null" is no Salesforce Account id: it has 4 characters, not 15 or 18`}},
-		{"no Account id as target", head + "1,r,c,e,,x\n", []string{`2: TargetSalesforceID: "x" is no Salesforce Account id: it has 1 characters, not 15 or 18`}},
+		{"no Account id as target", head + "1,r,c,e,,x\n", []string{`2: TargetSalesforceID: "x" is no Salesforce Account id: it has 1 character, not 15 or 18`}},
 		{"no customer", head + "x,r,c,e,," + idB + "\n", []string{`2: Fusebill ID: "x" is no customer id: digits only, such as 93132`}},
 		{"Stax Bill's newer name, any order and case", "targetsalesforceid;STAX  BILL ID;salesforceId\n" + idB + ";1;" + idA + "\n", []string{"2 1 " + idB + " force from " + idA}},
 		{"cut off", head + "1,r,c,e,," + idB, []string{"2: the file may have been cut off here: end it with a newline"}},

@@ -190,6 +190,9 @@ func (l *listing[T]) render(columns int) string {
 
 // columnsOf is how wide the terminal is that w writes to, 0 where it is none.
 func columnsOf(w io.Writer) int {
+	if o, ok := w.(*answer); ok {
+		w = o.w
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return 0

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/jedib0t/go-pretty/v6/text"
+	"golang.org/x/sys/unix"
 )
 
 // TestTableFitsTheTerminal: the sentences of the last column take what the others
@@ -55,5 +58,25 @@ func TestFold(t *testing.T) {
 		if got := fold(c.line, c.columns, 2); got != c.want {
 			t.Errorf("%q in %d: %q, not %q", c.line, c.columns, got, c.want)
 		}
+	}
+}
+
+// TestColumnsOfATerminal: standard output as main has it is looked through.
+func TestColumnsOfATerminal(t *testing.T) {
+	tty, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip("no pseudo terminal here: ", err)
+	}
+	defer tty.Close()
+	if err := unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 97}); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range []io.Writer{tty, &answer{w: tty}} {
+		if n := columnsOf(w); n != 97 {
+			t.Errorf("%T: %d columns, not 97", w, n)
+		}
+	}
+	if n := columnsOf(&answer{w: new(bytes.Buffer)}); n != 0 {
+		t.Errorf("%d columns where there is no terminal", n)
 	}
 }
