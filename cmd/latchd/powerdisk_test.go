@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -87,8 +88,31 @@ func (d *powerDisk) restart() {
 		d.t.Fatalf("umount %s: %v: %s", d.dir, err, out)
 	}
 	d.mounted = false
+	d.awaitRelease()
 	if out, err := d.tryMount(); err != nil {
 		d.t.Fatalf("mounting %s again: %v: %s", d.image, err, out)
+	}
+}
+
+// awaitRelease waits until no loop device has the disk any more. Whoever starts a
+// container beside this test has a copy of all mounts for a moment, and as long as
+// that is there the file system is the one without power.
+func (d *powerDisk) awaitRelease() {
+	d.t.Helper()
+	held := func() bool {
+		files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file") // the pattern is right
+		for _, f := range files {
+			// One that is gone meanwhile has let go.
+			if name, err := os.ReadFile(f); err == nil && strings.TrimSpace(string(name)) == d.image {
+				return true
+			}
+		}
+		return false
+	}
+	for end := time.Now().Add(30 * time.Second); held(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			d.t.Fatalf("%s is unmounted here and still mounted somewhere else", d.image)
+		}
 	}
 }
 
